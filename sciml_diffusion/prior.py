@@ -57,6 +57,22 @@ class Prior:
         """Shape (C, T, *S) of a physical window."""
         return (len(self.variables), self.window, *self.grid.sizes)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the denoiser."""
+        return next(t for t in (*self.denoiser.parameters(), *self.denoiser.buffers()) if t.is_floating_point()).dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the denoiser lives."""
+        return next(iter((*self.denoiser.parameters(), *self.denoiser.buffers()))).device
+
+    def to(self, *args) -> "Prior":
+        """Moves denoiser and codec to a device or dtype, in place; returns the prior itself."""
+        self.denoiser.to(*args)
+        self.codec.to(*args)
+        return self
+
     def save(self, folder: Path) -> None:
         """Writes prior.json and prior.safetensors to a folder, whole or not at all."""
         from safetensors.torch import save_file

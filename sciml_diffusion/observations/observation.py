@@ -50,6 +50,10 @@ class Observation:
         """y for every row of an ensemble, with shape (B * members, m)."""
         return self.y.repeat_interleave(members, 0)
 
+    def to(self, dtype: torch.dtype, device: torch.device | str) -> "Observation":
+        """The same observation with its numbers in another dtype or on another device; shapes stay."""
+        return Observation(self.operator, self.y.to(device, dtype), self.std.to(device, dtype))
+
     def through(self, codecs: list) -> "Observation":
         """The same data seen from diffusion space.
 

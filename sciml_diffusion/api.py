@@ -1,0 +1,254 @@
+"""The facade: a few functions from files and xarray to posteriors and back. The only place but cli/ that takes names."""
+
+import difflib
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .prior import Prior, Variable
+from .resources import resource_folder
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+    from .inverse.base import PosteriorMethod
+
+ZOO = Path(__file__).parent / "zoo"
+
+
+def open_dataset(source: "str | Path") -> "xr.Dataset":
+    """Opens a shipped sample by name, or any file of a supported format by path, as canonical fields.
+
+    Raises:
+        FileNotFoundError: no shipped sample and no file of that name (near names are suggested).
+        ValueError: the file is of no known format, truncated, or has no time.
+    """
+    from .data.catalogue import dataset_path, names
+    from .data.open import open_path
+
+    path = Path(source)
+    if path.exists() or path.suffix or len(path.parts) > 1:
+        return open_path(path)
+    _known(str(source), names(), "dataset", "a path to a file")
+    return open_path(dataset_path(str(source)))
+
+
+def load_prior(source: "str | Path") -> Prior:
+    """Loads a shipped prior by name, or the folder that `train` or `Prior.save` wrote.
+
+    Raises:
+        FileNotFoundError: no such prior (near names are suggested). ValueError: the prior is incomplete.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return Prior.load(path / "prior" if (path / "prior").is_dir() else path)
+    shipped = sorted(folder.parent.name for folder in ZOO.glob("*/prior.json"))
+    _known(str(source), shipped, "prior", "a folder that `train` wrote")
+    return Prior.load(ZOO / str(source))
+
+
+def observe(source, stations=None, std=None, seed: int = 0, variable: str | None = None, every: int = 1) -> "xr.Dataset":
+    """A table of sensors: simulated in gridded fields, or read from a CSV file, a DataFrame or an xarray table.
+
+    Arguments:
+        source: fields (xarray.Dataset with a grid), or a table with the columns time, the coordinates, value, and
+            optionally variable, std, station, units.
+        stations: number of random stations in gridded fields, or their coordinates.
+        std: standard deviation of the sensors' noise, in the units of the values; a table may hold its own.
+        seed: of positions and noise.
+        variable: name of the observed variable, where the source leaves it open.
+        every: take every n-th frame of gridded fields.
+    """
+    import xarray as xr
+
+    from .observations.simulate import simulate
+    from .observations.table import read_table
+
+    if isinstance(source, xr.Dataset) and len(source.dims) > 1:
+        if stations is None or std is None:
+            raise ValueError("to observe gridded fields give stations=<number> and std=<noise>; to read sensors give a table or a CSV path")
+        return simulate(source, stations, std, seed, variable=variable, every=every)
+    if stations is not None:
+        raise ValueError("stations= is for gridded fields; a table of sensors brings its own stations")
+    return read_table(source, std=std, variable=variable)
+
+
+def posterior(
+    prior: "Prior | str | Path",
+    obs: "xr.Dataset",
+    method: "str | PosteriorMethod" = "mmps",
+    members: int = 64,
+    steps: int = 32,
+    seed: int = 0,
+    progress: bool = True,
+    **options,
+) -> "xr.Dataset":
+    """Samples p(fields | sensors) as a weighted ensemble.
+
+    Arguments:
+        prior: a Prior, the name of a shipped one, or its folder.
+        obs: table of sensors, from `observe`.
+        method: mmps (moment matching; the default), smc (twisted, weighted), dps, or a PosteriorMethod of your own.
+        members: ensemble size K.
+        steps: noise levels, one network call each for mmps and smc.
+        seed: of the member streams; the same seed gives the same ensemble.
+        progress: show a progress bar.
+        options: arguments of the method, for example covariance="jacobian".
+    Returns:
+        The fields with dims (realization, time, *space), log_weight and weight (realization, time), ess (time), and the
+        diagnostics of each window; in the coordinates of the prior's fields and the units of the sensors.
+    Raises:
+        ValueError: sensors outside the domain, of an unknown variable, or with std <= 0.
+    """
+    from tqdm import tqdm
+
+    from .inverse.reconstruct import reconstruct
+    from .observations.windows import bind
+    from .to_xarray import posterior_dataset
+
+    prior = prior if isinstance(prior, Prior) else load_prior(prior)
+    if members < 2:
+        raise ValueError(f"an ensemble needs at least 2 members; got members = {members}")
+    groups = bind(obs, prior)
+    method = posterior_method(method, prior, steps, **options)
+    total = sum(len(group.index) for group in groups) * (len(method.sigmas) - 1)
+    with tqdm(total=total, desc="posterior", disable=not progress, unit="step") as bar:
+        result = reconstruct(prior, groups, method, members, seed, callback=bar.update)
+    facts = {"method": type(method).__name__, "members": members, "steps": len(method.sigmas) - 1, "seed": seed}
+    return posterior_dataset(result, prior, obs, facts)
+
+
+def posterior_method(method: "str | PosteriorMethod", prior: Prior, steps: int, **options) -> "PosteriorMethod":
+    """Builds a posterior method from its leaf in configs/posterior, with a noise grid over the prior's range."""
+    from .inverse.base import PosteriorMethod
+    from .samplers.grids import karras_sigmas
+
+    if isinstance(method, PosteriorMethod):
+        return method
+    import yaml
+
+    leaves = {path.stem: path for path in sorted((resource_folder("configs") / "posterior").glob("*.yaml"))}
+    _known(method, sorted(leaves), "posterior method", "a PosteriorMethod")
+    leaf = yaml.safe_load(leaves[method].read_text())
+    module, _, name = leaf.pop("_target_").rpartition(".")
+    target = getattr(importlib.import_module(module), name)
+    return target(karras_sigmas(steps, *prior.sigma_range), **(leaf | options))
+
+
+def sample(prior: "Prior | str | Path", members: int = 16, steps: int = 32, seed: int = 0, start=None) -> "xr.Dataset":
+    """Draws windows from a prior: fields with dims (realization, time, *space).
+
+    Arguments:
+        start: first time of the window, for priors of dated fields; by default the first time of their training data.
+    """
+    from .samplers.grids import karras_sigmas
+    from .samplers.sde import Ancestral
+    from .samplers.streams import MemberStreams
+    from .to_xarray import fields_dataset, window_times
+
+    prior = prior if isinstance(prior, Prior) else load_prior(prior)
+    time = window_times(prior, start)
+    streams = MemberStreams(seed, [0], range(members), prior.dtype, prior.device)
+    z = Ancestral(karras_sigmas(steps, *prior.sigma_range))(prior.denoiser, streams)
+    return fields_dataset(prior.codec.at(time).decode(z).cpu().numpy(), time, prior)
+
+
+def fit_prior(fields: "xr.Dataset", window: "str | int" = "8h", **options) -> Prior:
+    """A closed-form Gaussian prior from any gridded fields, in seconds; `train` adds the learned part.
+
+    Arguments:
+        fields: gridded fields with a time axis; one variable or several.
+        window: length of the windows that the prior speaks of: frames, or a time such as "8h".
+        options: see `training.fit_prior.fit_prior`.
+    Raises:
+        ValueError: too few frames, or a grid too large (the error says how to coarsen it).
+    """
+    from .data.container import canonical
+    from .training.fit_prior import fit_prior as fit
+
+    fields = canonical(fields)
+    denoiser, codec, grid, step, variables, sigma_range, card = fit(fields, window_frames(window, fields["time"].values), **options)
+    frames = window_frames(window, fields["time"].values)
+    return Prior(denoiser, codec, grid, tuple(Variable(**v) for v in variables), frames, step, sigma_range, card)
+
+
+def window_frames(window: "str | int", time: np.ndarray) -> int:
+    """Number of frames in a window given as frames or as a time such as "8h"."""
+    if isinstance(window, int):
+        return window
+    import pandas as pd
+
+    if not np.issubdtype(time.dtype, np.datetime64):
+        raise ValueError(f"window={window!r} is a time span, but the fields have no dates; give the number of frames")
+    step = np.median(np.diff(time).astype("timedelta64[ns]").astype(np.int64))
+    frames = pd.Timedelta(window).value / step
+    if frames < 1 or abs(frames - round(frames)) > 1e-6:
+        raise ValueError(f"window={window!r} is not a whole number of steps of {pd.Timedelta(int(step), 'ns')}")
+    return round(frames)
+
+
+def score(post: "xr.Dataset", truth: "xr.Dataset", obs: "xr.Dataset | None" = None, seed: int = 0) -> dict:
+    """CRPS, RMSE, spread-skill, coverage and rank histogram of a posterior; every score honours the weights.
+
+    Arguments:
+        truth: gridded fields, or a table of held-out sensors.
+        obs: sensors that the posterior saw: their cells are left out.
+    """
+    from .evaluate.xarray_scores import score_dataset
+
+    return score_dataset(post, truth, obs, seed)
+
+
+def leave_stations_out(prior: "Prior | str | Path", obs: "xr.Dataset", folds: int = 4, seed: int = 0, **options) -> dict:
+    """Scores a posterior without a truth: each fold of stations is predicted from the others.
+
+    Arguments:
+        folds: number of groups into which the stations are dealt.
+        seed: of the deal and of the ensembles.
+        options: of `posterior`.
+    """
+    import xarray as xr
+
+    from .evaluate.xarray_scores import score_dataset
+
+    prior = prior if isinstance(prior, Prior) else load_prior(prior)
+    stations = np.unique(obs["station"].values)
+    if not 2 <= folds <= len(stations):
+        raise ValueError(f"folds must lie between 2 and the number of stations, {len(stations)}; got {folds}")
+    deal = np.random.default_rng(seed).permutation(len(stations)) % folds
+    held, seen = [], []
+    for fold in range(folds):
+        out = np.isin(obs["station"].values, stations[deal == fold])
+        post = posterior(prior, obs.isel(observation=~out), seed=seed, **options)
+        seen.append(score_dataset(post, obs.isel(observation=out), None, seed))
+        held.append(int(out.sum()))
+    numeric = [k for k, v in seen[0].items() if isinstance(v, float)]
+    average = {k: float(np.average([s[k] for s in seen], weights=held)) for k in numeric}
+    return average | {"rank_histogram": np.sum([s["rank_histogram"] for s in seen], axis=0).tolist()} if "rank_histogram" in seen[0] else average
+
+
+def plot(post: "xr.Dataset", obs: "xr.Dataset | None" = None, truth: "xr.Dataset | None" = None, time=None) -> "Figure":
+    """A picture of a posterior: mean, spread, members, sensors, and the truth where it is known."""
+    from .evaluate.plots import plot_posterior
+
+    return plot_posterior(post, obs, truth, time)
+
+
+def generate(equation: str = "burgers", samples: int = 16, seed: int = 0, **options) -> "xr.Dataset":
+    """Simulates trajectories with our own solvers: dims (sample, time, x)."""
+    from .data.generate import generate_burgers
+
+    generators = {"burgers": generate_burgers}
+    _known(equation, sorted(generators), "equation", "one of these")
+    return generators[equation](samples, seed, **options)
+
+
+def _known(name: str, names: list[str], kind: str, otherwise: str) -> None:
+    """Raises FileNotFoundError with near names where `name` is not one of `names`."""
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}."
+        raise FileNotFoundError(f"no {kind} named {name!r}; {hint} {otherwise[0].upper()}{otherwise[1:]} works too.")

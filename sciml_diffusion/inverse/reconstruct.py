@@ -1,0 +1,97 @@
+"""Window by window: from bound observations to one weighted ensemble over a longer period."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..ensemble import WeightedEnsemble
+from ..observations.observation import Observation
+from ..observations.windows import WindowGroup
+from ..prior import Prior
+from ..samplers.sde import Ancestral
+from ..samplers.streams import MemberStreams
+from .base import PosteriorMethod
+
+TRACES = ("ess", "roots", "family_ess", "log_evidence")
+
+
+@dataclass
+class Reconstruction:
+    """Posterior ensembles of W consecutive windows, in time order.
+
+    Arguments:
+        x: physical members, with shape (W, K, C, T, *S).
+        time: frames of each window, with shape (W, T).
+        log_weights: with shape (W, K).
+        diagnostics: one number for each window, shape (W,), by name; NaN where the method has none.
+        network_calls, operator_calls: calls for each member, the mean over windows.
+    """
+
+    x: Tensor
+    time: np.ndarray
+    log_weights: Tensor
+    diagnostics: dict[str, np.ndarray]
+    network_calls: float
+    operator_calls: float
+
+
+def reconstruct(
+    prior: Prior,
+    groups: Sequence[WindowGroup],
+    method: PosteriorMethod,
+    members: int,
+    seed: int,
+    rows: int = 256,
+    callback: Callable[[int], None] | None = None,
+) -> Reconstruction:
+    """Samples p(x | y) for each window; windows of one layout share their linear algebra and travel as one batch.
+
+    Arguments:
+        prior: p(x) over windows.
+        groups: windows by layout, as `observations.windows.bind` makes them.
+        method: posterior method with its noise grid.
+        members: K.
+        seed: of the member streams, which are keyed by (seed, window, member).
+        rows: at most so many members of all windows are in memory at once.
+        callback: called after each step with the number of windows it advanced.
+    """
+    count = sum(len(group.index) for group in groups)
+    x, log_weights, time = [None] * count, [None] * count, [None] * count
+    diagnostics = {name: np.full(count, np.nan) for name in TRACES}
+    calls = np.zeros(2)
+    share = max(1, rows // members)
+    for group in groups:
+        for first in range(0, len(group.index), share):
+            chunk = slice(first, first + share)
+            index, times = list(group.index[chunk]), list(group.times[chunk])
+            codecs = [prior.codec.at(t) for t in times]
+            streams = MemberStreams(seed, index, range(members), prior.dtype, prior.device)
+            ensemble = _sample(prior, group.observation, chunk, codecs, method, streams, callback)
+            ensemble.warn_if_collapsed()
+            for row, window in enumerate(index):
+                x[window] = codecs[row].decode(ensemble.x[row]).cpu()
+                log_weights[window], time[window] = ensemble.log_weights[row].cpu(), times[row]
+                for name in TRACES:
+                    value = ensemble.ess if name == "ess" else ensemble.diagnostics.get(name)
+                    diagnostics[name][window] = np.nan if value is None else float(value[row])
+            calls += len(index) * np.array([ensemble.diagnostics.get(f"{kind}_calls", 0) for kind in ("network", "operator")])
+    return Reconstruction(torch.stack(x), np.stack(time), torch.stack(log_weights), diagnostics, *(calls / count))
+
+
+def _sample(prior: Prior, observation: Observation | None, chunk: slice, codecs: list, method, streams, callback) -> WeightedEnsemble:
+    """Posterior of some windows of a group; a window that nobody observed gets draws of the prior."""
+
+    def tick(step: int) -> None:
+        if callback is not None:
+            callback(len(codecs))
+
+    if observation is None:
+        x = Ancestral(method.sigmas)(prior.denoiser, streams, tick)
+        return WeightedEnsemble(
+            x.reshape(len(codecs), -1, *x.shape[1:]), torch.zeros(len(codecs), len(streams.members)), {"network_calls": len(method.sigmas) - 1}
+        )
+    part = Observation(observation.operator, observation.y[chunk], observation.std).to(prior.dtype, prior.device)
+    return method.sample(prior.denoiser, part.through(codecs), streams, tick)
