@@ -1,0 +1,97 @@
+"""Coordinates made canonical: times in UTC without a zone, longitudes without a jump, pressure levels in hPa."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+CIRCLE = 360.0
+
+
+def canonical_time(ds: xr.Dataset) -> xr.Dataset:
+    """Times as datetime64[ns] in UTC without a zone; model time (numbers) and time differences stay as they are.
+
+    Raises:
+        ValueError: times that are missing, repeated, decreasing, or of a calendar other than the standard one.
+    """
+    values = np.asarray(ds["time"].values)
+    if values.dtype == object or values.dtype.kind in "US":
+        try:
+            values = pd.DatetimeIndex(pd.to_datetime(values, utc=True)).tz_localize(None).to_numpy()
+        except (TypeError, ValueError) as error:
+            kind = type(values.flat[0]).__name__ if values.size else "nothing"
+            raise ValueError(
+                f"the times are of the kind {kind}, which are no UTC dates of the standard calendar; "
+                "convert them first, for example with ds.convert_calendar('standard')"
+            ) from error
+    if values.dtype.kind == "M":
+        values = values.astype("datetime64[ns]")
+    elif values.dtype.kind in "iuf":
+        values = values.astype(values.dtype.newbyteorder("="))
+    if pd.isnull(values).any():
+        count = int(pd.isnull(values).sum())
+        raise ValueError(f"{count} of {values.size} times are missing; drop those fields with ds.sel(time=ds.time.notnull())")
+    steps = np.diff(values)
+    zero = steps.dtype.type(0)
+    if (steps == zero).any():
+        first = values[1:][steps == zero][0]
+        raise ValueError(f"the time {first} occurs more than once; drop what repeats with ds.drop_duplicates('time')")
+    if (steps < zero).any():
+        if len(np.unique(values)) < len(values):
+            raise ValueError("some times occur more than once; drop what repeats with ds.drop_duplicates('time')")
+        raise ValueError("the times do not increase; sort them with ds.sortby('time')")
+    return ds.assign_coords(time=("time", values, ds["time"].attrs))
+
+
+def canonical_longitude(ds: xr.Dataset) -> xr.Dataset:
+    """Longitudes without a jump, in the user's own direction; a region that crosses 0 or 180 degrees becomes one piece.
+
+    Longitudes that are strictly monotonic and have no gap where the region closes elsewhere are left as they are. Else
+    they are unwrapped in place (350, 355, 0, 5 -> -10, -5, 0, 5) or, where the two ends belong together, cut at the
+    largest gap (0, 5, 350, 355 -> -10, -5, 0, 5).
+    """
+    if "longitude" not in ds.dims or "longitude" not in ds.coords or ds.sizes["longitude"] < 2:
+        return ds
+    given = ds["longitude"].values.astype("float64")
+    steps = np.diff(given)
+    closing = CIRCLE - abs(given[-1] - given[0])
+    widest = np.abs(steps).max()
+    monotonic = (steps > 0).all() or (steps < 0).all()
+    even = widest <= min(2 * np.median(np.abs(steps)), CIRCLE / 2)
+    if monotonic and (even or widest <= closing):
+        return ds
+    unwrapped = np.unwrap(given, period=CIRCLE)
+    turns = np.diff(unwrapped)
+    order = np.arange(len(given))
+    if not ((turns > 0).all() or (turns < 0).all()):
+        circle = np.mod(given, CIRCLE)
+        order = np.argsort(circle, kind="stable")
+        gaps = np.diff(circle[order], append=circle[order[0]] + CIRCLE)
+        order = np.roll(order, -int(np.argmax(gaps)) - 1)
+        unwrapped = np.unwrap(given[order], period=CIRCLE)
+        if np.median(steps) < 0:
+            order, unwrapped = order[::-1], unwrapped[::-1]
+    if unwrapped.min() >= CIRCLE / 2:
+        unwrapped = unwrapped - CIRCLE
+    elif unwrapped.min() < -CIRCLE / 2:
+        unwrapped = unwrapped + CIRCLE
+    return ds.isel(longitude=order).assign_coords(longitude=("longitude", unwrapped, ds["longitude"].attrs))
+
+
+def canonical_level(ds: xr.Dataset) -> xr.Dataset:
+    """Pressure levels in hPa where the file gives them in Pa; other levels as they are."""
+    if "level" in ds.coords and ds["level"].attrs.get("units") == "Pa":
+        attributes = ds["level"].attrs | {"units": "hPa"}
+        ds = ds.assign_coords(level=(ds["level"].dims, ds["level"].values / 100.0, attributes))
+    return ds
+
+
+def merge_expver(ds: xr.Dataset) -> xr.Dataset:
+    """One field from final (expver 1) and preliminary (expver 5) ERA5: the former wherever it has a value."""
+    if "expver" not in ds.dims:
+        return ds
+    versions = ds["expver"].values if "expver" in ds.coords else range(ds.sizes["expver"])
+    order = np.argsort([str(v) for v in versions])
+    merged = ds.isel(expver=int(order[0]), drop=True)
+    for index in order[1:]:
+        merged = merged.fillna(ds.isel(expver=int(index), drop=True))
+    return merged

@@ -1,0 +1,71 @@
+"""Names of dimensions and variables: what public files call them, and what this package calls them."""
+
+SAMPLES = ("sample", "realization")
+SPACE = ("z", "y", "x", "latitude", "longitude")
+DIMS = (*SAMPLES, "time", "lead_time", "level", *SPACE)
+
+DIM_ALIASES = {
+    "valid_time": "time",
+    "pressure_level": "level",
+    "model_level": "level",
+    "isobaricinhpa": "level",
+    "isobaricinpa": "level",
+    "hybrid": "level",
+    "plev": "level",
+    "lev": "level",
+    "lat": "latitude",
+    "lon": "longitude",
+    "long": "longitude",
+    "number": "realization",
+    "member": "realization",
+    "projection_x_coordinate": "x",
+    "projection_y_coordinate": "y",
+    "easting": "x",
+    "northing": "y",
+}
+
+# ECMWF long names and MARS short names -> short names of CDS and cfgrib
+VARIABLE_ALIASES = {
+    "2m_temperature": "t2m",
+    "2m_dewpoint_temperature": "d2m",
+    "10m_u_component_of_wind": "u10",
+    "10m_v_component_of_wind": "v10",
+    "100m_u_component_of_wind": "u100",
+    "100m_v_component_of_wind": "v100",
+    "10m_wind_speed": "si10",
+    "mean_sea_level_pressure": "msl",
+    "surface_pressure": "sp",
+    "total_precipitation": "tp",
+    "total_cloud_cover": "tcc",
+    "total_column_water": "tcw",
+    "total_column_water_vapour": "tcwv",
+    "sea_surface_temperature": "sst",
+    "skin_temperature": "skt",
+    "surface_solar_radiation_downwards": "ssrd",
+    "geopotential": "z",
+    "temperature": "t",
+    "u_component_of_wind": "u",
+    "v_component_of_wind": "v",
+    "specific_humidity": "q",
+    "relative_humidity": "r",
+    "vertical_velocity": "w",
+    "2t": "t2m",
+    "2d": "d2m",
+    "10u": "u10",
+    "10v": "v10",
+}
+
+# Coordinates of GRIB and CDS that say how a field was made; the container does without them
+PROVENANCE = (
+    "number",
+    "step",
+    "surface",
+    "expver",
+    "valid_time",
+    "heightAboveGround",
+    "meanSea",
+    "entireAtmosphere",
+    "depthBelowLandLayer",
+    "forecast_reference_time",
+    "forecast_period",
+)

@@ -1,0 +1,123 @@
+"""Files opened by what they contain, never by their names."""
+
+import io
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import xarray as xr
+
+from .container import canonical
+from .lazy import as_float32
+
+KNOWN = "NetCDF-3, NetCDF-4 (HDF5), GRIB (extra 'grib'), a Zarr folder (extra 'zarr'), a ZIP of NetCDF files from the CDS"
+HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def open_path(path: str | Path) -> xr.Dataset:
+    """Opens a file of fields and returns it in the container's form (`container.canonical`); data stay on disk.
+
+    Known by content: NetCDF-3 and NetCDF-4, among them the legacy and the new layout of the Copernicus Climate Data
+    Store, the ZIP that it sends for mixed requests, and this package's own files; GRIB and Zarr with their extras.
+
+    Raises:
+        FileNotFoundError: nothing there. IsADirectoryError: a folder that is no Zarr store.
+        ValueError: a file of no known format, incomplete, or without a time axis.
+        ImportError: GRIB or Zarr without the extra.
+    """
+    path = Path(path).expanduser()
+    kind = recognise(path)
+    try:
+        raw = _OPENERS[kind](path)
+    except ImportError:
+        raise
+    except Exception as error:  # each reader has its own errors for a damaged file
+        raise ValueError(f"{path} begins as {kind} but cannot be read ({_first_line(error)}); it is damaged or incomplete") from error
+    try:
+        return canonical(as_float32(raw)).drop_encoding()
+    except (ValueError, TypeError) as error:
+        raw.close()
+        raise ValueError(f"{path}: {error}") from error
+
+
+def recognise(path: Path) -> str:
+    """The format of a file from its first bytes, or of a folder from what it holds: a key of the readers.
+
+    Raises:
+        FileNotFoundError, IsADirectoryError, ValueError: as `open_path`.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    if path.is_dir():
+        if any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zmetadata")):
+            return "zarr"
+        raise IsADirectoryError(f"{path} is a folder and no Zarr store; name one file in it")
+    with path.open("rb") as file:
+        head = file.read(8)
+    if not head:
+        raise ValueError(f"{path} is empty; fetch it again")
+    if head[:3] == b"CDF" and head[3:4] in (b"\x01", b"\x02"):
+        return "netcdf3"
+    if head == HDF5:
+        return "netcdf4"
+    if head[:4] == b"GRIB":
+        return "grib"
+    if head[:4] == b"PK\x03\x04":
+        return "zip"
+    if head[:4] == b"CDF\x05":
+        raise ValueError(f"{path} is NetCDF in the CDF-5 variant, which is not read; convert it with nccopy -k nc4")
+    raise ValueError(f"{path} is of no known format (it begins with {head!r}); known are {KNOWN}")
+
+
+def _netcdf(engine: str):
+    """A reader of NetCDF through one engine; model time in seconds stays a number."""
+
+    def reader(path) -> xr.Dataset:
+        return xr.open_dataset(path, engine=engine, decode_timedelta=False)
+
+    return reader
+
+
+def _zip(path: Path) -> xr.Dataset:
+    """The NetCDF files of a ZIP, each canonical, on their common times."""
+    if not zipfile.is_zipfile(path):
+        raise ValueError("the end of the archive is missing")
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/")]
+        parts = [archive.read(name) for name in names]
+    if not parts or any(part[:8] != HDF5 for part in parts):
+        raise ValueError(f"it holds {', '.join(names) or 'nothing'}, not NetCDF-4 files alone")
+    opened = [canonical(as_float32(_netcdf("h5netcdf")(io.BytesIO(part)))) for part in parts]
+    return xr.merge(opened, join="inner", compat="no_conflicts", combine_attrs="drop_conflicts")
+
+
+def _grib(path: Path) -> xr.Dataset:
+    """GRIB through cfgrib, without an index file beside it."""
+    if find_spec("cfgrib") is None:
+        raise ImportError(f"{path} is GRIB; to read it: pip install 'sciml_diffusion[grib]'")
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, 64), 2)
+        if b"7777" not in file.read():
+            raise ValueError("the end of the last message is missing")
+    from cfgrib import DatasetBuildError, open_datasets
+
+    try:
+        return xr.open_dataset(path, engine="cfgrib", backend_kwargs={"indexpath": ""}, decode_timedelta=True)
+    except DatasetBuildError:
+        parts = open_datasets(str(path), backend_kwargs={"indexpath": ""})
+        return xr.merge([canonical(part) for part in parts], join="exact", compat="no_conflicts", combine_attrs="drop")
+
+
+def _zarr(path: Path) -> xr.Dataset:
+    """A Zarr store on disk."""
+    if find_spec("zarr") is None:
+        raise ImportError(f"{path} is a Zarr store; to read it: pip install 'sciml_diffusion[zarr]'")
+    return xr.open_dataset(path, engine="zarr", chunks=None, decode_timedelta=False)
+
+
+def _first_line(error: Exception) -> str:
+    """What an error of a reader says, in one line."""
+    return (str(error) or type(error).__name__).splitlines()[0][:200]
+
+
+_OPENERS = {"netcdf3": _netcdf("scipy"), "netcdf4": _netcdf("h5netcdf"), "grib": _grib, "zip": _zip, "zarr": _zarr}
