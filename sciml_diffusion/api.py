@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from .inverse.base import PosteriorMethod
+    from .samplers.base import Sampler
 
 ZOO = Path(__file__).parent / "zoo"
 
@@ -138,11 +139,19 @@ def posterior_method(method: "str | PosteriorMethod", prior: Prior, steps: int, 
     return target(karras_sigmas(steps, *prior.sigma_range), **(leaf | options))
 
 
-def sample(prior: "Prior | str | Path", members: int = 16, steps: int = 32, seed: int = 0, start=None) -> "xr.Dataset":
+def sample(
+    prior: "Prior | str | Path",
+    members: int = 16,
+    steps: int = 32,
+    seed: int = 0,
+    start=None,
+    sampler: "Sampler | None" = None,
+) -> "xr.Dataset":
     """Draws windows from a prior: fields with dims (realization, time, *space).
 
     Arguments:
         start: first time of the window, for priors of dated fields; by default the first time of their training data.
+        sampler: a Sampler with its own noise grid; by default the stochastic one with `steps` levels.
     """
     from .samplers.grids import karras_sigmas
     from .samplers.sde import Ancestral
@@ -152,7 +161,8 @@ def sample(prior: "Prior | str | Path", members: int = 16, steps: int = 32, seed
     prior = prior if isinstance(prior, Prior) else load_prior(prior)
     time = window_times(prior, start)
     streams = MemberStreams(seed, [0], range(members), prior.dtype, prior.device)
-    z = Ancestral(karras_sigmas(steps, *prior.sigma_range))(prior.denoiser, streams)
+    sampler = sampler or Ancestral(karras_sigmas(steps, *prior.sigma_range))
+    z = sampler(prior.denoiser, streams)
     return fields_dataset(prior.codec.at(time).decode(z).cpu().numpy(), time, prior)
 
 

@@ -1,0 +1,89 @@
+"""From key=value words to a resolved configuration, with errors that name what was meant."""
+
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from ..resources import resource_folder
+from .usage import groups, leaves
+
+KEY = re.compile(r"^[A-Za-z_][\w-]*(\.[\w-]+)*$")
+PLAIN = re.compile(r"^[\w./+-]*$")
+
+
+def compose(verb: str, words: Sequence[str]) -> DictConfig:
+    """Returns the configuration of a verb, resolved, with the words applied.
+
+    Arguments:
+        verb: name of a file in configs/.
+        words: overrides such as "members=64", "method=smc", "method.covariance=jacobian".
+    Raises:
+        ValueError: a word that is no key=value, names no key or no leaf, or a needed key is missing.
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    choices, given = groups(verb), [_split(word) for word in words]
+    chosen = {key: value for key, value in given if key in choices}
+    for key, value in chosen.items():
+        _check(value, leaves(choices[key][0]), key)
+    overrides = [f"{choices[key][0]}@{key}={value}" for key, value in chosen.items()]
+    with initialize_config_dir(str(resource_folder("configs").resolve()), version_base="1.3"):
+        known = keys(hydra_compose(verb, overrides))
+        for key, value in given:
+            if key not in choices:
+                _check(key, known)
+                overrides.append(f"{key}={quoted(value)}")
+        try:
+            config = hydra_compose(verb, overrides)
+            OmegaConf.resolve(config)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ValueError(f"the settings {' '.join(words)} do not fit: {str(error).splitlines()[0]}") from error
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise ValueError(f"{verb} needs {', '.join(f'{key}=...' for key in missing)}; `sciml-diffusion {verb} --help` explains")
+    return config
+
+
+def keys(config: DictConfig | ListConfig, prefix: str = "") -> list[str]:
+    """Dotted names of everything in a configuration that an override may set."""
+    found = []
+    for key in config:
+        if str(key).startswith("_"):
+            continue
+        found.append(f"{prefix}{key}")
+        value = None if OmegaConf.is_missing(config, key) else config[key]
+        if isinstance(value, DictConfig):
+            found += keys(value, f"{prefix}{key}.")
+    return found
+
+
+def quoted(value: str) -> str:
+    """A value as hydra's grammar reads it: numbers, words and lists as they are, anything else as a quoted string."""
+    if value.startswith("~/"):
+        value = str(Path(value).expanduser())
+    if value[:1] in "[{'\"" or PLAIN.match(value):
+        return value
+    escaped = re.sub(r"(\\*)'", lambda m: m[1] * 2 + "\\'", value)
+    return f"'{escaped}'"
+
+
+def _split(word: str) -> tuple[str, str]:
+    key, equals, value = word.partition("=")
+    if not equals or not KEY.match(key):
+        raise ValueError(f"{word!r} is no setting; settings are written key=value")
+    return key, value
+
+
+def _check(name: str, known: list[str], group: str | None = None) -> None:
+    """Raises ValueError with near names where `name` is no key (or no leaf of `group`)."""
+    if name not in known:
+        near = get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(k for k in known if '.' not in k)}."
+        what = f"{name!r} is no choice for {group}=" if group else f"there is no setting {name!r}"
+        raise ValueError(f"{what}; {hint}")

@@ -1,0 +1,35 @@
+"""sciml-diffusion evaluate: scores of a posterior."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .compose import compose
+from .posterior import one_trajectory
+from .run_folder import RunFolder
+from .show import table
+
+
+def run(words: Sequence[str]) -> int:
+    """Prints the scores and writes metrics.json; returns the exit code."""
+    config = compose("evaluate", words)
+    import xarray as xr
+
+    from .. import api
+
+    source = Path(config.run)
+    file = source / "posterior.nc" if source.is_dir() else source
+    if not file.is_file():
+        raise FileNotFoundError(f"{source} holds no posterior.nc; run= is a run folder of `posterior`, or such a file")
+    with RunFolder("evaluate", config) as folder:
+        post = xr.open_dataset(file, engine="h5netcdf").load()
+        seen = file.with_name("sensors.nc")
+        obs = xr.open_dataset(seen, engine="h5netcdf").load() if seen.is_file() else None
+        if str(config.truth).endswith(".csv"):
+            truth = api.observe(config.truth, std=config.std)
+        else:
+            truth = one_trajectory(api.open_dataset(config.truth), config.sample)
+        scores = api.score(post, truth, obs, config.seed)
+        folder.metrics = {str(post.attrs.get("prior") or source): {str(post.attrs.get("method", "posterior")).lower(): scores}}
+    print(table(folder.metrics))
+    print(f"written to {folder.out / 'metrics.json'}")
+    return 0

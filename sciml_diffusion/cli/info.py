@@ -1,0 +1,73 @@
+"""sciml-diffusion info: what is known about a dataset, a file, a prior or a run folder."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from .compose import compose
+from .show import facts, table
+
+
+def run(words: Sequence[str]) -> int:
+    """Prints a description; returns the exit code."""
+    config = compose("info", [word if "=" in word else f"name={word}" for word in words])
+    print(describe(str(config.name)))
+    return 0
+
+
+def describe(name: str) -> str:
+    """A description of the thing that a name or path stands for.
+
+    Raises:
+        FileNotFoundError: there is no such thing. ValueError: it cannot be read.
+    """
+    folder = Path(name)
+    if folder.is_dir() and (folder / "config.yaml").is_file():
+        return run_folder(folder)
+    from .. import api
+
+    parts = []
+    if (folder / "prior.json").is_file() or (api.ZOO / name / "prior.json").is_file():
+        parts.append(prior(api.load_prior(name)))
+    try:
+        fields = api.open_dataset(name)
+    except FileNotFoundError:
+        if not parts:
+            raise
+    else:
+        parts.append(dataset(name, fields))
+    return "\n\n".join(parts)
+
+
+def prior(prior) -> str:
+    """Variables, grid, window and card of a prior."""
+    axes = {dim: f"{c[0]:g} ... {c[-1]:g} ({len(c)})" for dim, c in zip(prior.grid.dims, prior.grid.coordinates, strict=True)}
+    variables = ", ".join(f"{v.name} [{v.units}]" for v in prior.variables)
+    parameters = sum(p.numel() for p in prior.denoiser.parameters())
+    head = {"variables": variables, "grid": axes, "window": f"{prior.window} frames of {prior.step}"}
+    return "prior\n" + facts(head | {"denoiser": type(prior.denoiser).__name__, "parameters": parameters, "card": prior.card}, "  ")
+
+
+def dataset(name: str, fields) -> str:
+    """Variables, axes and card of fields."""
+    from ..resources import resource_folder
+
+    lines = [f"dataset\n{fields}"]
+    card = resource_folder("datasets") / name / "README.md"
+    if card.is_file():
+        lines.append(card.read_text(encoding="utf-8").strip())
+    return "\n\n".join(lines)
+
+
+def run_folder(folder: Path) -> str:
+    """Files, versions and metrics of a run folder."""
+    if not (folder / "metrics.json").is_file():
+        return f"unfinished run in {folder}\n{(folder / 'config.yaml').read_text(encoding='utf-8').strip()}"
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    versions = json.loads((folder / "versions.json").read_text(encoding="utf-8"))
+    files = ", ".join(sorted(p.name for p in folder.iterdir()))
+    lines = [f"run in {folder}", facts({"files": files} | versions, "  "), (folder / "config.yaml").read_text(encoding="utf-8").strip()]
+    nested = all(isinstance(m, dict) and all(isinstance(v, dict) for v in m.values()) for m in metrics.values())
+    if metrics:
+        lines.append(table(metrics) if nested else facts(metrics))
+    return "\n\n".join(lines)

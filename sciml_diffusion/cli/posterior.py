@@ -1,0 +1,67 @@
+"""sciml-diffusion posterior: fields from sensors."""
+
+from collections.abc import Sequence
+
+from .build import instantiate
+from .compose import compose
+from .run_folder import RunFolder
+from .show import table
+
+
+def run(words: Sequence[str]) -> int:
+    """Writes posterior.nc, sensors.nc, posterior.png and the scores; returns the exit code."""
+    config = compose("posterior", words)
+    if config.obs is None and config.data is None:
+        raise ValueError("posterior needs obs=<table of sensors>, or data=<gridded fields> to draw sensors in")
+    from .. import api
+    from ..samplers.grids import karras_sigmas
+
+    with RunFolder("posterior", config) as folder:
+        prior = api.load_prior(config.prior)
+        truth, obs = inputs(config)
+        method = instantiate(config.method, karras_sigmas(config.steps, *prior.sigma_range))
+        options = {"method": method, "members": config.members, "seed": config.seed}
+        post = api.posterior(prior, obs, **options)
+        name = type(method).__name__.lower()
+        case = str(prior.card.get("name") or config.prior)
+        if truth is not None:
+            folder.metrics = {case: {name: api.score(post, truth, obs)}}
+        elif config.folds:
+            folder.metrics = {case: {name: api.leave_stations_out(prior, obs, config.folds, **options)}}
+        post.to_netcdf(folder.path("posterior.nc"), engine="h5netcdf")
+        obs.to_netcdf(folder.path("sensors.nc"), engine="h5netcdf")
+        api.plot(post, obs, truth).savefig(folder.path("posterior.png"), dpi=120)
+    if folder.metrics:
+        print(table(folder.metrics))
+    print(f"{config.members} members written to {folder.out / 'posterior.nc'}")
+    return 0
+
+
+def inputs(config) -> tuple:
+    """The fields to score against (or None), and the table of sensors: read, or drawn in the fields."""
+    from .. import api
+
+    truth = None
+    if config.data is not None:
+        truth = one_trajectory(api.open_dataset(config.data), config.sample)
+        if config.period is not None:
+            first, slash, last = str(config.period).partition("/")
+            if not slash:
+                raise ValueError(f"period is FIRST/LAST, for example 2019-03-26/2019-03-27; got {config.period!r}")
+            truth = truth.sel(time=slice(first, last))
+            if truth.sizes["time"] == 0:
+                raise ValueError(f"{config.data} has no frame in the period {config.period}")
+    if config.obs is not None:
+        return truth, api.observe(config.obs, std=config.std)
+    if config.std is None:
+        raise ValueError("sensors drawn in data need std=<noise in the units of the values>")
+    return truth, api.observe(truth, stations=config.stations, std=config.std, seed=config.seed)
+
+
+def one_trajectory(fields, sample: int):
+    """The fields themselves, or one trajectory where they hold several along `sample`."""
+    if "sample" not in fields.dims:
+        return fields
+    if not 0 <= sample < fields.sizes["sample"]:
+        raise ValueError(f"sample must lie in 0 ... {fields.sizes['sample'] - 1}; got {sample}")
+    return fields.isel(sample=sample)

@@ -1,0 +1,142 @@
+"""Run folders: the resolved configuration, versions, metrics and results of one run, whole or not at all."""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+RECORDED = ("torch", "numpy", "scipy", "pandas", "xarray", "h5netcdf", "neuraloperator", "accelerate", "safetensors")
+MARK = "metrics.json"  # a run folder is finished when it has this file
+
+
+class RunFolder:
+    """A context in which a verb writes its results; they appear under their final name when it ends well.
+
+    Until then they lie in `<out>.partial`, which is removed when the run fails, unless the verb can resume from it.
+
+    Arguments:
+        verb: name of the verb, recorded and part of the default folder runs/<verb>/<date-time>.
+        config: resolved settings; `out`, `overwrite`, `resume` and `seed` are read.
+        resumable: whether the verb goes on from what an interrupted run left.
+
+    Raises:
+        FileExistsError: `out` holds a finished run, an unfinished one, or files that are no run of ours.
+    """
+
+    def __init__(self, verb: str, config: DictConfig, resumable: bool = False):
+        stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
+        self.out = Path(config.get("out") or Path("runs") / verb / stamp)
+        self.partial = self.out.with_name(self.out.name + ".partial")
+        self.verb, self.config, self.resumable = verb, config, resumable
+        self.metrics: dict = {}
+        self.overwrite, self.resume = bool(config.get("overwrite")), bool(config.get("resume"))
+        self._refuse_if_taken()
+
+    def __enter__(self) -> "RunFolder":
+        self._began = time.time()
+        self._parents = [p for p in self.out.absolute().parents if not p.exists()]
+        if self.partial.exists() and not (self.resume and self.resumable):
+            shutil.rmtree(self.partial)
+        if self.out.exists() and self.resume and self.resumable and not self.partial.exists():
+            shutil.copytree(self.out, self.partial)
+            (self.partial / MARK).unlink(missing_ok=True)
+        self.partial.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, self.partial / "config.yaml")
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        if kind is None:
+            self._finish()
+        elif self.resumable and any(p.name != "config.yaml" for p in self.partial.iterdir()):
+            print(f"unfinished: {self.partial} is kept; resume=true goes on from there", file=sys.stderr)
+        else:
+            shutil.rmtree(self.partial, ignore_errors=True)
+            for parent in self._parents:
+                if parent.exists() and not any(parent.iterdir()):
+                    parent.rmdir()
+
+    def path(self, name: str) -> Path:
+        """Where to write the file or folder `name` of this run."""
+        return self.partial / name
+
+    def _finish(self) -> None:
+        _write_json(self.path("versions.json"), versions(self.config.get("seed"), time.time() - self._began))
+        _write_json(self.path(MARK), self.metrics)
+        old = self.out.with_name(self.out.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
+        if self.out.exists():
+            os.replace(self.out, old)
+        os.replace(self.partial, self.out)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _refuse_if_taken(self) -> None:
+        if self.out.exists() and not self.out.is_dir():
+            raise FileExistsError(f"{self.out} is a file; give another folder with out=")
+        content = set(os.listdir(self.out)) if self.out.is_dir() else set()
+        if content and not {"config.yaml", MARK} <= content:
+            raise FileExistsError(f"{self.out} holds files that are no run of this program; give another folder with out=")
+        if content and not (self.overwrite or (self.resume and self.resumable)):
+            more = ", resume=true goes on from it" if self.resumable else ""
+            raise FileExistsError(f"{self.out} holds a finished run; overwrite=true replaces it{more}, out= names another folder")
+        if self.resumable and self.partial.exists() and not (self.overwrite or self.resume):
+            raise FileExistsError(
+                f"{self.partial} holds an unfinished run; resume=true goes on from it, overwrite=true starts anew"
+            )
+
+
+def versions(seed: int | None, seconds: float) -> dict:
+    """What a run ran with: versions, platform, git commit of the package's source tree, seed, command and seconds."""
+    from .. import __version__
+
+    return {
+        "sciml_diffusion": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in RECORDED},
+        "commit": git_commit(),
+        "seed": seed,
+        "command": sys.argv,
+        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+    }
+
+
+def git_commit() -> str | None:
+    """Commit of the source tree that the package runs from ("+changes" where files differ); None outside git."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit, status = (
+            subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit + ("+changes" if status else "")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _write_json(path: Path, content: dict) -> None:
+    path.write_text(json.dumps(content, indent=1, default=_plain) + "\n", encoding="utf-8")
+
+
+def _plain(value):
+    """A number or array of numpy or torch as JSON knows it."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
