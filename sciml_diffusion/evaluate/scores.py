@@ -1,9 +1,9 @@
 """Scores of weighted ensembles x_1..x_K against a truth y: CRPS, RMSE, spread-skill, PIT, coverage, intervals.
 
-Shapes. `dim` is the axis of the members: x has shape (..., K, ...) and y the shape of x without that axis. The default is
-dim = 1, for ensembles (B, K, *event) with truths (B, *event). Weights need not be normalised; their shape is (K,), or that
-of x up to and with the members' axis, for example (B, K); None means equal weights. Everything is computed in float64,
-in blocks of points, so that an ensemble is never copied whole.
+Shapes. `dim` is the axis of the members: x has shape (..., K, ...) and y the shape of x without that axis. The default
+is dim = 1, for ensembles (B, K, *event) with truths (B, *event). Weights need not be normalised; their shape is (K,),
+or that of x up to and with the members' axis, for example (B, K); None means equal weights. Everything is computed in
+float64, in blocks of points, so that an ensemble is never copied whole.
 
 `area` are weights of the points and `mask` is True where a point counts; both must broadcast to the shape of y.
 Write s = sum_k w_k^2, so that 1 / s is the effective number of members.
@@ -22,8 +22,8 @@ BLOCK = 2**21  # numbers of an ensemble handled at a time
 def crps(x: Tensor, y: Tensor, weights: Tensor | None = None, dim: int = 1, fair: bool = True) -> Tensor:
     """Continuous ranked probability score of each point, in the units of y.
 
-    sum_k w_k |x_k - y| - (1/2) f sum_jk w_j w_k |x_j - x_k|, f = 1 / (1 - s) where fair (unbiased in the number of members;
-    Ferro 2014, doi:10.1002/qj.2270, for equal weights) and f = 1 otherwise. O(K log K) by sorting.
+    sum_k w_k |x_k - y| - (1/2) f sum_jk w_j w_k |x_j - x_k|, f = 1 / (1 - s) where fair (unbiased in the number of
+    members; Ferro 2014, doi:10.1002/qj.2270, for equal weights) and f = 1 otherwise. O(K log K) by sorting.
 
     Arguments:
         x: members, with shape (..., K, ...). y: truth, with the shape of x without axis `dim`. weights: see above.
@@ -40,8 +40,9 @@ def crps(x: Tensor, y: Tensor, weights: Tensor | None = None, dim: int = 1, fair
 def pit(x: Tensor, y: Tensor, generator, weights: Tensor | None = None, dim: int = 1) -> Tensor:
     """Randomised weighted probability integral transform u of each point, with the shape of y.
 
-    u = (sum w[x < y] + v (sum w[x = y] + s)) / (1 + s), v uniform. With equal weights u = (rank + v) / (K + 1), ties broken at
-    random: exactly uniform for a calibrated ensemble of any size. With unequal weights nearly so, the better the smaller s.
+    u = (sum w[x < y] + v (sum w[x = y] + s)) / (1 + s), v uniform. With equal weights u = (rank + v) / (K + 1), ties
+    broken at random: exactly uniform for a calibrated ensemble of any size. With unequal weights nearly so, the better
+    the smaller s.
 
     Arguments:
         x: members, with shape (..., K, ...). y: truth. generator: torch.Generator or numpy.random.Generator.
@@ -53,9 +54,9 @@ def pit(x: Tensor, y: Tensor, generator, weights: Tensor | None = None, dim: int
 def interval(x: Tensor, weights: Tensor | None = None, dim: int = 1, level: float = 0.9) -> tuple[Tensor, Tensor]:
     """Central interval from order statistics: low and high, each with the shape of x without axis `dim`.
 
-    The i-th smallest member stands at the probability (S_{i-1} + S_i + s) / (2 (1 + s)), S the summed weights; with equal
-    weights i / (K + 1), so that [x_(k), x_(K+1-k)] has the level (K + 1 - 2 k) / (K + 1) exactly. In between, linear; where K
-    is too small for the level, the range of the members.
+    The i-th smallest member stands at the probability (S_{i-1} + S_i + s) / (2 (1 + s)), S the summed weights; with
+    equal weights i / (K + 1), so that [x_(k), x_(K+1-k)] has the level (K + 1 - 2 k) / (K + 1) exactly. In between,
+    linear; where K is too small for the level, the range of the members.
 
     Arguments:
         x: members, with shape (..., K, ...). level: between 0 and 1.
@@ -70,8 +71,8 @@ def interval(x: Tensor, weights: Tensor | None = None, dim: int = 1, level: floa
 def points(x: Tensor, y: Tensor, generator, weights: Tensor | None = None, dim: int = 1) -> dict[str, Tensor]:
     """Everything that `summarise` needs, point by point: `crps`, `error`, `variance`, `pit`, each with the shape of y.
 
-    error = sum_k w_k x_k - y; variance = (1 + s) / (1 - s) sum_k w_k (x_k - mean)^2, whose expectation is that of error^2 in a
-    calibrated ensemble. Pools over windows or folds are joined with torch.cat before `summarise`.
+    error = sum_k w_k x_k - y; variance = (1 + s) / (1 - s) sum_k w_k (x_k - mean)^2, which has the expectation of error^2
+    in a calibrated ensemble. Pools over windows or folds are joined with torch.cat before `summarise`.
 
     Arguments:
         x: members, with shape (..., K, ...). y: truth. generator: torch.Generator or numpy.random.Generator, for `pit`.
@@ -87,7 +88,7 @@ def points(x: Tensor, y: Tensor, generator, weights: Tensor | None = None, dim: 
     return dict(zip(("crps", "error", "variance", "pit"), _by_blocks(kernel, x, y, weights, dim, v), strict=True))
 
 
-def summarise(points: dict[str, Tensor], area: Tensor | None = None, mask: Tensor | None = None, bins: int = 10) -> dict:
+def summarise(points: dict[str, Tensor], area=None, mask=None, bins: int = 10) -> dict:
     """Means over points: crps, rmse, spread_skill, coverage90, mae, bias (floats), points (int), rank_histogram (list).
 
     spread_skill = sqrt(mean variance / mean error^2), averages before the ratio: 1 when calibrated.
@@ -126,7 +127,7 @@ def average(values: Tensor, area: Tensor | None = None, mask: Tensor | None = No
         weight, values = (t.where(mask.expand(values.shape), t.new_zeros(())) for t in (weight, values))
     total = weight.sum()
     if not total > 0:
-        raise ValueError(f"no point is left to average over: the mask or the weights leave out all {values.numel()} points")
+        raise ValueError(f"no point is left to average over: mask and area leave out all {values.numel()} points")
     return (weight * values).sum() / total
 
 
@@ -137,7 +138,7 @@ def rmse(x, y, weights=None, dim: int = 1, area=None, mask=None) -> Tensor:
 
 
 def spread_skill(x, y, weights=None, dim: int = 1, area=None, mask=None) -> Tensor:
-    """sqrt(mean (1 + s) var / mean error^2), var with the factor 1 / (1 - s); 1 when calibrated. x (..., K, ...) -> scalar."""
+    """sqrt(mean variance / mean error^2), both as in `points`; 1 if calibrated: x of shape (..., K, ...) -> scalar."""
     result = points(x, y, torch.Generator().manual_seed(0), weights, dim)
     return (average(result["variance"], area, mask) / average(result["error"] ** 2, area, mask)).sqrt()
 
@@ -189,7 +190,7 @@ def normalise(weights: Tensor | None, shape: tuple[int, ...], dim: int) -> Tenso
     weights = weights.to(torch.float64).reshape(-1, members)
     total = weights.sum(1, keepdim=True)
     if not (torch.isfinite(weights).all() and (weights >= 0).all() and (total > 0).all()):
-        raise ValueError("weights must be finite, >= 0 and not all zero; from log-weights take log_weights.softmax(dim)")
+        raise ValueError("weights must be finite, >= 0 and not all zero; log-weights become weights by softmax")
     return weights / total
 
 
@@ -198,12 +199,12 @@ def uniform(shape: tuple[int, ...], generator) -> Tensor:
     if isinstance(generator, np.random.Generator):
         return torch.from_numpy(np.asarray(generator.random(tuple(shape))))
     if not isinstance(generator, torch.Generator):
-        raise TypeError(f"generator must be a torch.Generator or a numpy.random.Generator; got {type(generator).__name__}")
+        raise TypeError(f"generator must be a torch or numpy.random Generator; got {type(generator).__name__}")
     return torch.rand(tuple(shape), generator=generator, dtype=torch.float64)
 
 
 def _by_blocks(kernel: Callable, x: Tensor, y: Tensor, weights, dim: int, *more: Tensor) -> tuple[Tensor, ...]:
-    """Applies kernel(d, w, *more) to blocks d = x - y of shape (L, K, I), w (L, K, 1); gives tensors of the shape of y."""
+    """Applies kernel(d, w, *more) to blocks d = x - y of shape (L, K, I), w (L, K, 1): tensors of the shape of y."""
     dim = dim % x.ndim
     if x.shape[:dim] + x.shape[dim + 1 :] != y.shape:
         raise ValueError(
