@@ -46,7 +46,8 @@ def compose(verb: str, words: Sequence[str]) -> DictConfig:
             raise ValueError(f"the settings {' '.join(words)} do not fit: {str(error).splitlines()[0]}") from error
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
-        raise ValueError(f"{verb} needs {', '.join(f'{key}=...' for key in missing)}; `sciml-diffusion {verb} --help` explains")
+        needed = ", ".join(f"{key}=..." for key in missing)
+        raise ValueError(f"{verb} needs {needed}; `sciml-diffusion {verb} --help` explains")
     return config
 
 
@@ -84,6 +85,7 @@ def _check(name: str, known: list[str], group: str | None = None) -> None:
     """Raises ValueError with near names where `name` is no key (or no leaf of `group`)."""
     if name not in known:
         near = get_close_matches(name, known, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(k for k in known if '.' not in k)}."
+        top = ", ".join(key for key in known if "." not in key)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {top}."
         what = f"{name!r} is no choice for {group}=" if group else f"there is no setting {name!r}"
         raise ValueError(f"{what}; {hint}")

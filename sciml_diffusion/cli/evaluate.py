@@ -29,7 +29,8 @@ def run(words: Sequence[str]) -> int:
         else:
             truth = one_trajectory(api.open_dataset(config.truth), config.sample)
         scores = api.score(post, truth, obs, config.seed)
-        folder.metrics = {str(post.attrs.get("prior") or source): {str(post.attrs.get("method", "posterior")).lower(): scores}}
+        case, method = str(post.attrs.get("prior") or source), str(post.attrs.get("method", "posterior")).lower()
+        folder.metrics = {case: {method: scores}}
     print(table(folder.metrics))
     print(f"written to {folder.out / 'metrics.json'}")
     return 0

@@ -41,11 +41,13 @@ def describe(name: str) -> str:
 
 def prior(prior) -> str:
     """Variables, grid, window and card of a prior."""
-    axes = {dim: f"{c[0]:g} ... {c[-1]:g} ({len(c)})" for dim, c in zip(prior.grid.dims, prior.grid.coordinates, strict=True)}
+    axes = zip(prior.grid.dims, prior.grid.coordinates, strict=True)
+    axes = {dim: f"{values[0]:g} ... {values[-1]:g} ({len(values)})" for dim, values in axes}
     variables = ", ".join(f"{v.name} [{v.units}]" for v in prior.variables)
     parameters = sum(p.numel() for p in prior.denoiser.parameters())
-    head = {"variables": variables, "grid": axes, "window": f"{prior.window} frames of {prior.step}"}
-    return "prior\n" + facts(head | {"denoiser": type(prior.denoiser).__name__, "parameters": parameters, "card": prior.card}, "  ")
+    known = {"variables": variables, "grid": axes, "window": f"{prior.window} frames of {prior.step}"}
+    known |= {"denoiser": type(prior.denoiser).__name__, "parameters": parameters, "card": prior.card}
+    return "prior\n" + facts(known, "  ")
 
 
 def dataset(name: str, fields) -> str:
@@ -61,12 +63,13 @@ def dataset(name: str, fields) -> str:
 
 def run_folder(folder: Path) -> str:
     """Files, versions and metrics of a run folder."""
+    settings = (folder / "config.yaml").read_text(encoding="utf-8").strip()
     if not (folder / "metrics.json").is_file():
-        return f"unfinished run in {folder}\n{(folder / 'config.yaml').read_text(encoding='utf-8').strip()}"
+        return f"unfinished run in {folder}\n\n{settings}"
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     versions = json.loads((folder / "versions.json").read_text(encoding="utf-8"))
     files = ", ".join(sorted(p.name for p in folder.iterdir()))
-    lines = [f"run in {folder}", facts({"files": files} | versions, "  "), (folder / "config.yaml").read_text(encoding="utf-8").strip()]
+    lines = [f"run in {folder}\n" + facts({"files": files} | versions, "  "), settings]
     nested = all(isinstance(m, dict) and all(isinstance(v, dict) for v in m.values()) for m in metrics.values())
     if metrics:
         lines.append(table(metrics) if nested else facts(metrics))

@@ -55,7 +55,8 @@ def run(verb: str, words: Sequence[str]) -> int:
         from difflib import get_close_matches
 
         near = get_close_matches(verb, VERBS, n=2)
-        raise ValueError(f"unknown verb {verb!r}; {'did you mean ' + ' or '.join(near) if near else 'known: ' + ', '.join(VERBS)}?")
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(VERBS)}."
+        raise ValueError(f"unknown verb {verb!r}; {hint}")
     if "-h" in words or "--help" in words:
         from .usage import usage
 
@@ -63,7 +64,7 @@ def run(verb: str, words: Sequence[str]) -> int:
         return 0
     for word in words:
         if word.startswith("-"):
-            raise ValueError(f"unknown option {word!r}; settings are written key=value, and the options are --help and --debug")
+            raise ValueError(f"unknown option {word!r}; settings are written key=value, options are --help and --debug")
     import warnings
 
     warnings.showwarning = _show_warning

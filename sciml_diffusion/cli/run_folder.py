@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
@@ -82,10 +82,12 @@ class RunFolder:
             raise FileExistsError(f"{self.out} is a file; give another folder with out=")
         content = set(os.listdir(self.out)) if self.out.is_dir() else set()
         if content and not {"config.yaml", MARK} <= content:
-            raise FileExistsError(f"{self.out} holds files that are no run of this program; give another folder with out=")
+            raise FileExistsError(f"{self.out} holds files that are no run of this program; name another with out=")
         if content and not (self.overwrite or (self.resume and self.resumable)):
             more = ", resume=true goes on from it" if self.resumable else ""
-            raise FileExistsError(f"{self.out} holds a finished run; overwrite=true replaces it{more}, out= names another folder")
+            raise FileExistsError(
+                f"{self.out} holds a finished run; overwrite=true replaces it{more}, out= names another"
+            )
         if self.resumable and self.partial.exists() and not (self.overwrite or self.resume):
             raise FileExistsError(
                 f"{self.partial} holds an unfinished run; resume=true goes on from it, overwrite=true starts anew"
@@ -104,7 +106,7 @@ def versions(seed: int | None, seconds: float) -> dict:
         "commit": git_commit(),
         "seed": seed,
         "command": sys.argv,
-        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
     }
 
@@ -114,14 +116,13 @@ def git_commit() -> str | None:
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
+    options = {"capture_output": True, "text": True, "check": True, "timeout": 10}
     try:
-        commit, status = (
-            subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-        )
+        commit = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], **options).stdout.strip()
+        changes = subprocess.run(["git", "-C", str(root), "status", "--porcelain", "-uno"], **options).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
-    return commit + ("+changes" if status else "")
+    return commit + ("+changes" if changes else "")
 
 
 def _version(name: str) -> str | None:
