@@ -3,12 +3,13 @@
 import torch
 from torch import Tensor, nn
 
-from .base import Denoiser, expand
+from .base import expand
 from .covariance import Covariance
 from .gaussian import GaussianDenoiser
+from .precondition import TrainableDenoiser
 
 
-class AnchoredDenoiser(Denoiser):
+class AnchoredDenoiser(TrainableDenoiser):
     """D = D_G + beta(sigma) P_sigma^{1/2} F([c_in (x_t - mu), D_G - mu], ln(sigma) / 4).
 
     D_G = mu + C (C + sigma^2)^{-1} (x_t - mu) is the exact denoiser of N(mu, C), P_sigma = C sigma^2 / (C + sigma^2) its
@@ -90,6 +91,11 @@ class AnchoredDenoiser(Denoiser):
     def prior_mean(self) -> Tensor:
         """mu, with shape (*event)."""
         return self.anchor.prior_mean()
+
+    def error_scale(self, sigma: Tensor) -> Tensor:
+        """tr(P_sigma): the anchor's own squared error; sigma of shape (N,) -> (N,)."""
+        s2 = sigma.reshape(-1, *(1,) * self.anchor.variance.ndim) ** 2
+        return (1 / (1 / self.anchor.variance + 1 / s2)).flatten(1).sum(1)
 
     def _at_nodes(self, values: Tensor, sigma: Tensor) -> Tensor:
         """Interpolates values (n, ...) linearly in ln sigma, constant outside; sigma () or (N,) -> (...) or (N, ...)."""
