@@ -1,0 +1,150 @@
+"""Posterior methods: from a denoiser and an observation to a weighted ensemble, with the cost that it took."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..denoisers.base import Denoiser
+from ..ensemble import WeightedEnsemble
+from ..observations.observation import Observation
+from ..observations.operators import LinearOperator
+from ..samplers.streams import MemberStreams
+
+
+class PosteriorMethod(ABC):
+    """Draws from p(x | y) for a prior that is given by its denoiser; subclasses state how.
+
+    Arguments:
+        sigmas: noise grid, strictly decreasing and ending in 0, with shape (n + 1,).
+
+    Raises:
+        ValueError: where the grid does not decrease strictly to 0.
+    """
+
+    def __init__(self, sigmas: Tensor):
+        if sigmas.ndim != 1 or len(sigmas) < 2 or (sigmas.diff() >= 0).any() or sigmas[-1] != 0:
+            raise ValueError(f"sigmas must decrease strictly and end in 0; got {sigmas.tolist()}")
+        self.sigmas = sigmas
+
+    @torch.no_grad()
+    def sample(
+        self,
+        denoiser: Denoiser,
+        observation: Observation,
+        streams: MemberStreams,
+        callback: Callable[[int], None] | None = None,
+    ) -> WeightedEnsemble:
+        """Returns K members for each of the B windows of the observation: members x with shape (B, K, *event).
+
+        Arguments:
+            denoiser: E[x | x_t].
+            observation: y with shape (B, m), in the space of the denoiser.
+            streams: random numbers, with rows = B K, members within windows.
+            callback: called after each step with the number of steps done.
+
+        The diagnostics count `network_calls` (passes through the denoiser, forward and backward) and `operator_calls`
+        (of A and of its transpose) for each member. Warns in words where weights have collapsed.
+
+        Raises:
+            ValueError: where the streams or the operator do not fit the observation or the denoiser.
+        """
+        windows = len(observation.y)
+        if len(streams.observations) != windows:
+            raise ValueError(f"the observation has {windows} windows; the streams have keys for {len(streams.observations)}")
+        if tuple(observation.operator.event) != tuple(denoiser.event):
+            raise ValueError(
+                f"the operator observes events of shape {tuple(observation.operator.event)}; the denoiser makes "
+                f"{tuple(denoiser.event)}. Carry the data to diffusion space with observation.through(codecs)"
+            )
+        network, operator = CountedDenoiser(denoiser), CountedOperator(observation.operator)
+        counted = Observation(operator, observation.y.to(streams.device), observation.std.to(streams.device))
+        x, log_weights, diagnostics = self.run(network, counted, streams, callback or _silent)
+        shape = (windows, streams.rows // windows)
+        weighted = log_weights is not None
+        if not weighted:
+            log_weights = torch.zeros(shape, dtype=torch.float64, device=x.device)
+        diagnostics |= {"network_calls": network.calls, "operator_calls": operator.calls}
+        ensemble = WeightedEnsemble(x.reshape(*shape, *x.shape[1:]), log_weights, diagnostics)
+        if weighted:
+            ensemble.warn_if_collapsed()
+        return ensemble
+
+    @abstractmethod
+    def run(
+        self, denoiser: Denoiser, observation: Observation, streams: MemberStreams, callback: Callable[[int], None]
+    ) -> tuple[Tensor, Tensor | None, dict]:
+        """Returns members (B K, *event), log-weights (B, K) or None, and diagnostics; arguments as in `sample`."""
+
+    def levels(self, streams: MemberStreams) -> list[tuple[float, Tensor]]:
+        """The noise grid as numbers, to compare on the host, beside tensors of shape () on the streams' device."""
+        sigmas = self.sigmas.to(streams.device, streams.dtype)
+        return list(zip(self.sigmas.tolist(), sigmas, strict=True))
+
+
+class CountedDenoiser(Denoiser):
+    """A denoiser that counts the passes through another: `calls`, forward and backward.
+
+    Arguments:
+        denoiser: the one that does the work.
+    """
+
+    def __init__(self, denoiser: Denoiser):
+        super().__init__()
+        self.inner, self.event, self.calls = denoiser, tuple(denoiser.event), 0
+
+    def forward(self, x_t: Tensor, sigma: Tensor) -> Tensor:
+        self.calls += 1
+        return self.inner(x_t, sigma)
+
+    def surrogate(self, sigma: Tensor):
+        return self.inner.surrogate(sigma)
+
+    def prior_mean(self) -> Tensor | None:
+        return self.inner.prior_mean()
+
+    def start(self, sigma: Tensor, streams: MemberStreams) -> Tensor:
+        return self.inner.start(sigma, streams)
+
+    def draw(self, x_t: Tensor, sigma: Tensor, streams: MemberStreams) -> Tensor:
+        self.calls += 1
+        return self.inner.draw(x_t, sigma, streams)
+
+    def vjp(self, x_t: Tensor, sigma: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        self.calls += 1
+        mean, pull = self.inner.vjp(x_t, sigma)
+
+        def counted(u: Tensor) -> Tensor:
+            self.calls += 1
+            return pull(u)
+
+        return mean, counted
+
+    def within_variance(self, x_t: Tensor, sigma: Tensor) -> Tensor:
+        """Mean variance per coordinate that x | x_t has within one mode, with shape (N,); zeros where it is unknown."""
+        known = getattr(self.inner, "within_variance", None)
+        return x_t.new_zeros(len(x_t)) if known is None else known(x_t, sigma)
+
+
+class CountedOperator(LinearOperator):
+    """An operator that counts how often another is applied: `calls`, of A and of its transpose.
+
+    Arguments:
+        operator: the one that does the work.
+    """
+
+    def __init__(self, operator: LinearOperator):
+        self.inner, self.event, self.m, self.calls = operator, tuple(operator.event), operator.m, 0
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return self.inner(x)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        self.calls += 1
+        return self.inner.adjoint(y)
+
+
+def _silent(done: int) -> None:
+    """The callback of those who did not ask for one."""
