@@ -52,7 +52,8 @@ class PosteriorMethod(ABC):
         """
         windows = len(observation.y)
         if len(streams.observations) != windows:
-            raise ValueError(f"the observation has {windows} windows; the streams have keys for {len(streams.observations)}")
+            keys = len(streams.observations)
+            raise ValueError(f"the observation has {windows} windows; the streams have keys for {keys}")
         if tuple(observation.operator.event) != tuple(denoiser.event):
             raise ValueError(
                 f"the operator observes events of shape {tuple(observation.operator.event)}; the denoiser makes "
@@ -60,7 +61,7 @@ class PosteriorMethod(ABC):
             )
         network, operator = CountedDenoiser(denoiser), CountedOperator(observation.operator)
         counted = Observation(operator, observation.y.to(streams.device), observation.std.to(streams.device))
-        x, log_weights, diagnostics = self.run(network, counted, streams, callback or _silent)
+        x, log_weights, diagnostics = self.run(network, counted, streams, callback or (lambda done: None))
         shape = (windows, streams.rows // windows)
         weighted = log_weights is not None
         if not weighted:
@@ -144,7 +145,3 @@ class CountedOperator(LinearOperator):
     def adjoint(self, y: Tensor) -> Tensor:
         self.calls += 1
         return self.inner.adjoint(y)
-
-
-def _silent(done: int) -> None:
-    """The callback of those who did not ask for one."""

@@ -42,8 +42,8 @@ class GaussianStep:
     S = R + G diag(v) G^T, the rows of G being those of A in the basis B; mean D + E A^T S^{-1} (y - A D); a draw by
     perturb-and-solve: zeta ~ N(0, E), eps ~ N(0, R), x = D + zeta + E A^T S^{-1} (y - A (D + zeta) - eps).
 
-    G is made once. In float32 the product G diag(v) G^T is summed over chunks in float64: with 640 sensors of std 3 % of
-    the field's, S^{-1} r is then right to 2e-6, at half the time of float64. The factorisation is float64 always.
+    G is made once. In float32 the product G diag(v) G^T is summed over chunks in float64: with 640 sensors whose std is
+    3 % of the field's, S^{-1} r is then right to 2e-6, at half the time of float64. The factorisation is in float64.
 
     Source: Hoffman and Ribak, Constrained realizations of Gaussian fields, Astrophys. J. 380 (1991).
 
@@ -100,7 +100,7 @@ class GaussianStep:
 
 
 class IsotropicStep:
-    """The same for E = w I with its own w >= 0 for each member: R^{-1/2} A A^T R^{-1/2} = U diag(l) U^T is factored once.
+    """The same for E = w I, each member with its own w >= 0: R^{-1/2} A A^T R^{-1/2} = U diag(l) U^T is factored once.
 
     Arguments: as for `GaussianStep`.
     """

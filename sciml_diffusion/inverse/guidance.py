@@ -91,8 +91,11 @@ class MomentMatched(Denoiser):
             return s2 * pull(operator.adjoint(w / std).to(mean))
 
         y = self.observation.repeat(len(x_t) // len(self.observation.y)).to(mean)
-        residual = (y - operator(mean)) / std
-        w, _ = conjugate_residuals(lambda u: u + operator(covariance(u)) / std, residual, self.tolerance, self.iterations)
+
+        def total(w: Tensor) -> Tensor:
+            return w + operator(covariance(w)) / std
+
+        w, _ = conjugate_residuals(total, (y - operator(mean)) / std, self.tolerance, self.iterations)
         return mean + covariance(w)
 
     def _step(self, x: Tensor, kind: type = GaussianStep):

@@ -1,5 +1,6 @@
 """Twisted sequential Monte Carlo: guided paths whose weights correct the guidance exactly."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -18,17 +19,17 @@ class GaussianSurrogateSMC(PosteriorMethod):
     """Twisted SMC for denoisers that state a surrogate N(D, E_sigma) of x | x_t, for many sensors.
 
     Prior kernel P(x_s | x_t) = N(m, v I + c^2 E_t), m = x_t + c (D_t - x_t), c = 1 - sigma_s^2/sigma_t^2,
-    v = sigma_s^2 c; twist h_t = N(y; A D_t, R + A E_t A^T); proposal P h, drawn by perturb-and-solve, so that the weight
+    v = sigma_s^2 c; twist h_t = N(y; A D_t, R + A E_t A^T); proposal P h, drawn by perturb-and-solve. The weight,
 
         log w = log N(y; A D_s, R + A E_s A^T) - log N(y; A mu, R + A Sigma A^T),
         Sigma = (E_t^{-1} + kappa)^{-1}, kappa = 1/sigma_s^2 - 1/sigma_t^2, mu = D_t + Sigma (x_s - m) / sigma_s^2,
 
     asks how well the law of x given x_s that the surrogate foresaw is the one that the denoiser then states. For a
-    Gaussian prior w = 1 and the log-evidence is exact, at every number of steps; elsewhere the variance of log w is about
-    0.4 m e^2 for a relative error e of the covariance. x is integrated out: to weight by N(y; A x, R) instead, at the
-    drawn x, would cost a variance of m / 2 in each step. The first level is drawn the same way from the prior, the last x
-    from N(D, E) given y; families are resampled (systematically) where their ESS falls below `trigger` K, but not at the
-    last level.
+    Gaussian prior w = 1 and the log-evidence is exact, at every number of steps; elsewhere the variance of log w is
+    about 0.4 m e^2 for a relative error e of the covariance. x is integrated out: to weight by N(y; A x, R) instead, at
+    the drawn x, would cost a variance of m / 2 in each step. The first level is drawn the same way from the prior, the
+    last x from N(D, E) given y; families are resampled (systematically) where their ESS falls below `trigger` K, but
+    not at the last level.
 
     Source: Wu et al., Practical and asymptotically exact conditional sampling in diffusion models, 2023 (twists);
     kernel, proposal and weights are this package's own.
@@ -50,7 +51,7 @@ class GaussianSurrogateSMC(PosteriorMethod):
         sigma_t = torch.full_like(levels[0][1], torch.inf)
         prior = denoiser.surrogate(sigma_t)
         if prior is None or denoiser.prior_mean() is None:
-            raise ValueError("this denoiser states no mean and covariance of its own; use MomentMatchedSMC or TwistedSMC")
+            raise ValueError("this denoiser states no mean and covariance of x; use MomentMatchedSMC or TwistedSMC")
         mean_t = denoiser.prior_mean().to(streams.dtype).expand(streams.rows, *denoiser.event)
         x_t, factor = mean_t, step.factor(prior)
         population = Population(len(observation.y), streams.rows // len(observation.y), self.trigger, streams.device)
@@ -70,7 +71,7 @@ class GaussianSurrogateSMC(PosteriorMethod):
 
     @staticmethod
     def _propose(
-        step: GaussianStep, factor: Factor, state: tuple[Tensor, Tensor], sigmas: tuple[Tensor, Tensor], streams: MemberStreams
+        step: GaussianStep, factor: Factor, state: tuple[Tensor, Tensor], sigmas: tuple[Tensor, Tensor], streams
     ) -> tuple[Tensor, Tensor, Covariance]:
         """x_s given x_t and y, and the law N(mu, Sigma) of x given x_s that the surrogate foresees; all (N, *event)."""
         (x_t, mean_t), (sigma_t, sigma_s) = state, sigmas
@@ -87,9 +88,9 @@ class MomentMatchedSMC(PosteriorMethod):
     """Twisted SMC for denoisers without a shared surrogate, with few sensors: mixtures, or any exact denoiser.
 
     Twist h_t = N(y; A D, R + sigma^2 A J A^T), J = dD/dx_t, determinant included; prior kernel N(m, v'), proposal
-    N(m + c sigma_t^2 g, v'), g = J A^T (R + sigma^2 A J A^T)^{-1} (y - A D) the gradient of log h with the matrix frozen
-    (any proposal is legal: the weight uses h itself). v' = v + c^2 w, where w is the variance within one mode if the
-    denoiser knows it: the correction of few steps. log w = log h_s - log h_t + log P - log Q. The last step draws
+    N(m + c sigma_t^2 g, v'), g = J A^T (R + sigma^2 A J A^T)^{-1} (y - A D) the gradient of log h with the matrix
+    frozen (any proposal is legal: the weight uses h itself). v' = v + c^2 w, where w is the variance within one mode if
+    the denoiser knows it: the correction of few steps. log w = log h_s - log h_t + log P - log Q. The last step draws
     x ~ N(D, w I) given y and puts the likelihood itself in the place of h; the set is returned with its weights.
     Costs m backward passes a step, and an m x m eigendecomposition for each particle.
 
@@ -155,13 +156,10 @@ class MomentTwist:
         values = 1 + values.clamp_min(0)
         y = self.observation.repeat(members // len(self.observation.y)).double()
         residual = torch.einsum("nij,ni->nj", vectors, (y - operator(mean).double()) / self.std)
-        log_h = -0.5 * (residual**2 / values + values.log() + 2 * self.std.log() + _LOG_2_PI).sum(1)
+        log_h = -0.5 * (residual**2 / values + values.log() + 2 * self.std.log() + math.log(2 * math.pi)).sum(1)
         solved = torch.einsum("nij,nj->ni", vectors, residual / values) / self.std
         guide = torch.einsum("ni,ni...->n...", solved.to(jacobian.dtype), jacobian)
         return mean, guide, self.denoiser.within_variance(x_t, sigma), log_h
-
-
-_LOG_2_PI = torch.log(torch.tensor(2 * torch.pi, dtype=torch.float64)).item()
 
 
 def _alike(foreseen: Covariance, stated: Covariance) -> bool:
