@@ -106,15 +106,23 @@ def station_positions(dims: tuple[str, ...], table: "xr.Dataset", variable: str 
     """
     missing = [dim for dim in dims if dim not in table.variables]
     if missing:
-        raise ValueError(f"the sensor table has no coordinate {', '.join(missing)}; it has {', '.join(map(str, table.variables))}")
+        there = ", ".join(map(str, table.variables))
+        raise ValueError(f"the sensor table has no coordinate {', '.join(missing)}; it has {there}")
     positions = np.stack([np.asarray(table[dim].values, dtype=np.float64) for dim in dims], -1)
-    if variable is not None and "variable" in table.variables:
-        positions = positions[np.asarray(table["variable"].values).astype(str) == variable]
-    return np.unique(positions, axis=0)
+    return np.unique(positions[rows_of(table, variable)], axis=0)
 
 
-def coverage_by_distance(u: Tensor, distance: Tensor, edges: list[float], level: float = 0.9, area=None, mask=None) -> list[dict]:
-    """Coverage in bins of the distance to the nearest sensor: rows {from, to, coverage, points}; empty bins are dropped.
+def rows_of(table: "xr.Dataset", variable: str | None = None) -> np.ndarray:
+    """True for the rows of a sensor table that speak of a variable ("" speaks of any), with shape (observations,)."""
+    if variable is None or "variable" not in table.variables:
+        return np.ones(table.sizes["observation"], dtype=bool)
+    return np.isin(np.asarray(table["variable"].values).astype(str), [variable, ""])
+
+
+def coverage_by_distance(
+    u: Tensor, distance: Tensor, edges: list[float], level: float = 0.9, area=None, mask=None
+) -> list[dict]:
+    """Coverage in bins of the distance to the nearest sensor: rows {from, to, coverage, points}, none for empty bins.
 
     Arguments:
         u: PIT of the points, of any shape. distance: with a shape that broadcasts to it, for example `sensor_distance`.

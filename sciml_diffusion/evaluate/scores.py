@@ -71,8 +71,8 @@ def interval(x: Tensor, weights: Tensor | None = None, dim: int = 1, level: floa
 def points(x: Tensor, y: Tensor, generator, weights: Tensor | None = None, dim: int = 1) -> dict[str, Tensor]:
     """Everything that `summarise` needs, point by point: `crps`, `error`, `variance`, `pit`, each with the shape of y.
 
-    error = sum_k w_k x_k - y; variance = (1 + s) / (1 - s) sum_k w_k (x_k - mean)^2, which has the expectation of error^2
-    in a calibrated ensemble. Pools over windows or folds are joined with torch.cat before `summarise`.
+    error = sum_k w_k x_k - y; variance = (1 + s) / (1 - s) sum_k w_k (x_k - mean)^2, which in a calibrated ensemble has
+    the expectation of error^2. Windows or folds are pooled with torch.cat before `summarise`.
 
     Arguments:
         x: members, with shape (..., K, ...). y: truth. generator: torch.Generator or numpy.random.Generator, for `pit`.
