@@ -1,8 +1,8 @@
 """Closed-form truths: problems whose posterior is known, so every error that a test sees is a method's.
 
-The mixtures follow the protocol of MCGDiff (d dimensions, m linear observations); the fields are stationary Gaussians on
-a periodic grid with point sensors, solved by kriging. Everything here is dense linear algebra in float64, written
-without the package's own samplers and guidance.
+The mixtures follow the protocol of MCGDiff (d dimensions, m linear observations); the fields are stationary Gaussians
+on a periodic grid with point sensors, solved by kriging. Everything here is dense linear algebra in float64, written
+without the samplers and guidance of the package.
 """
 
 import math
