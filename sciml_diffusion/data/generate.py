@@ -38,7 +38,7 @@ def generate_burgers(
         frames: T >= 2, times kept.
         nu: viscosity > 0.
         duration: last time > 0.
-        solver_points: a multiple of `points`; by default the smallest that resolves the shock, n >= 8 std(u_0) / nu.
+        solver_points: a multiple of `points`; by default 2^j `points` that resolve the shock, n >= 8 std(u_0) / nu.
         start: index of the first sample.
         batch: trajectories solved at a time.
         progress: shows a bar.
@@ -51,7 +51,7 @@ def generate_burgers(
     """
     if samples < 1 or seed < 0 or start < 0 or batch < 1 or points < 4 or frames < 2 or not (nu > 0 and duration > 0):
         raise ValueError(
-            "expected samples >= 1, seed >= 0, start >= 0, batch >= 1, points >= 4, frames >= 2, nu > 0 and duration > 0; "
+            "expected samples >= 1, seed >= 0, start >= 0, batch >= 1, points >= 4, frames >= 2, nu > 0, duration > 0; "
             f"got {samples}, {seed}, {start}, {batch}, {points}, {frames}, {nu} and {duration}"
         )
     field = field or PeriodicRandomField()
@@ -65,25 +65,28 @@ def generate_burgers(
         with torch.no_grad():
             u[first : first + size] = solver.trajectory(u0, duration, frames, substeps)[:, :, :: fine // points].numpy()
     attrs = {"equation": "u_t + u u_x = nu u_xx", "nu": nu, "seed": seed}
-    attrs |= {"solver": "pseudo-spectral ETDRK4, float64", "solver_points": fine, "solver_step": duration / (frames - 1) / substeps}
+    attrs |= {"solver": "pseudo-spectral ETDRK4, float64", "solver_points": fine, "solver_substeps": substeps}
     return _dataset(u, np.arange(start, start + samples), duration, field.length, attrs)
 
 
 def _resolution(points, frames, nu, duration, solver_points, field) -> tuple[int, int]:
     """Points of the solver's grid and steps between frames; they depend on the law, never on the samples drawn."""
     speed = 4 * math.sqrt(field.variance)
-    fine = solver_points or points * math.ceil(2 * speed * field.length / nu / points)
+    enough = 2 * speed * field.length / nu
+    fine = solver_points or points * 2 ** max(0, math.ceil(math.log2(enough / points)))
     if fine % points:
-        raise ValueError(f"solver_points = {fine} is not a multiple of points = {points}; choose {points * math.ceil(fine / points)}")
+        near = points * math.ceil(fine / points)
+        raise ValueError(f"solver_points = {fine} is not a multiple of points = {points}; choose {near}")
     step = 0.5 * field.length / fine / speed
     return fine, math.ceil(duration / (frames - 1) / step)
 
 
 def _dataset(u: np.ndarray, index: np.ndarray, duration: float, length: float, attrs: dict) -> xr.Dataset:
+    x = length / u.shape[2] * np.arange(u.shape[2])
     coordinates = {
         "sample": ("sample", index, {"long_name": "index of the trajectory"}),
         "time": ("time", np.linspace(0.0, duration, u.shape[1]), {"units": "1", "long_name": "model time"}),
-        "x": ("x", length / u.shape[2] * np.arange(u.shape[2]), {"units": "1", "long_name": "position", "period": length}),
+        "x": ("x", x, {"units": "1", "long_name": "position", "period": length}),
     }
     variables = {"u": (("sample", "time", "x"), u, {"units": "1", "long_name": "velocity"})}
     title = "Viscous Burgers trajectories from Gaussian random initial fields"

@@ -28,7 +28,7 @@ class Burgers:
         points = grid.sizes[0]
         spacing = torch.from_numpy(grid.coordinates[0]).to(torch.float64).diff()
         if points < 4 or not torch.allclose(spacing, torch.full_like(spacing, grid.periods[0] / points), rtol=1e-6):
-            raise ValueError("Burgers needs at least 4 points x_j = x_0 + j L / n over one period, the end point left out")
+            raise ValueError("Burgers needs at least 4 points x_j = x_0 + j L / n over a period, its end left out")
         self.grid, self.nu, self.points, self.spacing = grid, nu, points, grid.periods[0] / points
         k = grid.wavenumbers(0)
         self.mask = (3 * torch.arange(len(k)) < points).to(torch.float64)
@@ -62,7 +62,8 @@ class Burgers:
             dt: time between frames, > 0.
         """
         if u.ndim != 3 or u.shape[1] < 2 or u.shape[2] != self.points or not dt > 0:
-            raise ValueError(f"expected frames of shape (B, T >= 2, {self.points}) and dt > 0; got {tuple(u.shape)} and {dt}")
+            shape = tuple(u.shape)
+            raise ValueError(f"expected frames of shape (B, T >= 2, {self.points}) and dt > 0; got {shape} and {dt}")
         before, after = u[:, :-1], u[:, 1:]
         return (after - before) / dt - self.rhs((before + after) / 2)
 

@@ -1,4 +1,4 @@
-"""ETDRK4: exponential time differencing of fourth order for semi-linear equations that are diagonal in Fourier space."""
+"""ETDRK4: fourth-order exponential time differencing for semi-linear equations that are diagonal in Fourier space."""
 
 import math
 
@@ -32,7 +32,7 @@ def etdrk4_coefficients(linear: Tensor, dt: float, points: int = 32) -> tuple[Te
 
 
 class ETDRK4:
-    """Integrates an equation v_t = L v + N(v) in float64; differentiable in the initial state, so it can be a likelihood.
+    """Integrates v_t = L v + N(v) in float64; differentiable in the initial state, so it can serve as a likelihood.
 
     a = E2 v + Q N(v), b = E2 v + Q N(a), c = E2 a + Q (2 N(b) - N(v)),
     v' = E v + f1 N(v) + 2 f2 (N(a) + N(b)) + f3 N(c).
@@ -45,7 +45,7 @@ class ETDRK4:
         self.equation = equation
 
     def trajectory(self, u0: Tensor, duration: float, frames: int, substeps: int, check: bool = True) -> Tensor:
-        """Solution at `frames` equispaced times from 0 to `duration`, both included: shape (B, X) -> (B, T, X), float64.
+        """Solution at `frames` equispaced times from 0 to `duration` inclusive: shape (B, X) -> (B, T, X), float64.
 
         Arguments:
             u0: initial states, with shape (B, X); frame 0.
@@ -92,9 +92,9 @@ class ETDRK4:
         _check_finite(u0[:, None])
         limit, dt = self.equation.step_limit(u0), duration / ((frames - 1) * substeps)
         if dt > limit:
-            needed = math.ceil(duration / ((frames - 1) * limit))
+            needed, speed = math.ceil(duration / ((frames - 1) * limit)), float(u0.detach().abs().max())
             raise ValueError(
-                f"the time step {dt:.3g} is above the stability limit {limit:.3g} for max |u| = {float(u0.abs().max()):.3g}; "
+                f"the time step {dt:.3g} is above the stability limit {limit:.3g} for max |u| = {speed:.3g}; "
                 f"use substeps >= {needed} (got {substeps})"
             )
 
@@ -103,4 +103,4 @@ def _check_finite(u: Tensor) -> None:
     bad = ~torch.isfinite(u.detach()).all(-1)
     if bad.any():
         sample, frame = (int(i) for i in bad.nonzero()[0])
-        raise ValueError(f"sample {sample} is not finite from frame {frame} on; use more substeps, or a smaller initial field")
+        raise ValueError(f"sample {sample} is not finite from frame {frame} on; check u0, or use more substeps")

@@ -11,8 +11,8 @@ from torch import Tensor
 class PeriodicRandomField:
     """u(x) = sum_{k=1}^{K} s_k (xi_k cos(2 pi k x / L) + eta_k sin(2 pi k x / L)), xi_k, eta_k ~ N(0, 1),
 
-    s_k = sqrt(2) |sigma| ((2 pi k / L)^2 + tau^2)^(-gamma / 2): the square root of a Matern covariance without its mean.
-    The defaults are the law of the initial fields of DiffusionPDE's Burgers set (J. Huang et al., NeurIPS 2024) on L = 1.
+    s_k = sqrt(2) |sigma| ((2 pi k / L)^2 + tau^2)^(-gamma / 2): a Matern spectrum without its mean.
+    The defaults are the law of the initial fields of DiffusionPDE's Burgers set (J. Huang et al., NeurIPS 2024).
 
     Arguments:
         gamma: decay of the spectrum, > 1/2.
@@ -52,8 +52,8 @@ class PeriodicRandomField:
     def coefficients(self, seed: int, samples: Sequence[int]) -> Tensor:
         """White coefficients (xi_k, eta_k) of some samples, with shape (B, K, 2), float64.
 
-        Each sample has a stream of its own with the key (seed, sample), drawn from k = 1 upwards: neither the batch nor K
-        nor a grid changes the lower modes.
+        Each sample has a stream of its own with the key (seed, sample), drawn from k = 1 upwards: neither the batch
+        nor K nor a grid changes the lower modes.
 
         Arguments:
             seed: >= 0.
@@ -74,7 +74,8 @@ class PeriodicRandomField:
         """
         count = coefficients.shape[1]
         if coefficients.ndim != 3 or count > self.modes or coefficients.shape[2] != 2:
-            raise ValueError(f"coefficients must have shape (B, at most {self.modes}, 2); got {tuple(coefficients.shape)}")
+            shape = tuple(coefficients.shape)
+            raise ValueError(f"coefficients must have shape (B, at most {self.modes}, 2); got {shape}")
         phase = self.wavenumbers[:count, None] * x.to(torch.float64)
         waves = self.amplitudes[:count, None, None] * torch.stack([phase.cos(), phase.sin()], 1)
         return coefficients.flatten(1) @ waves.flatten(0, 1).to(coefficients)
