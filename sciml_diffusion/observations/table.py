@@ -1,0 +1,175 @@
+"""The sensor table: one row for each observation, read and checked from CSV, pandas or xarray.
+
+It is an xarray.Dataset with the single dimension "observation": data variables `value` and `std`, the coordinates
+`time`, one for each spatial dimension, `variable` and `station`, and attrs["units"], the JSON of {variable: units}.
+"""
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from .cleaning import (
+    check_positions,
+    drop_missing,
+    fill_std,
+    merge_duplicates,
+    name_stations,
+    name_variable,
+    settle_units,
+)
+from .columns import assign_roles, numbers, plain, split_header, times
+from .units import convert_std, convert_units
+
+__all__ = ["convert_std", "convert_units", "make_table", "read_table", "spatial_dims", "table_units"]
+DIM = "observation"
+
+
+def read_table(
+    source: "str | Path | pd.DataFrame | xr.Dataset",
+    std: float | dict[str, float] | None = None,
+    variable: str | None = None,
+    units: str | dict[str, str] | None = None,
+    dims: tuple[str, ...] | None = None,
+) -> xr.Dataset:
+    """Reads a table of sensors: a row with time, position and value for each observation.
+
+    Columns: time (ISO 8601; zones are converted to UTC, times without one are UTC; or model time as numbers), latitude
+    and longitude (or x, y, z, ...), value, and optionally variable, std, station, units. Common other names (lat, lon,
+    datetime, temp) and units in a header ("value [degC]") are understood. Rows without a value, a time or a position
+    are dropped, exact duplicates too; rows of one station, position, time and variable that differ are merged, weighted
+    by 1 / std^2. Each of these is a warning that counts the rows.
+
+    Arguments:
+        source: path of a CSV file (comma, semicolon or tab), a DataFrame, or a Dataset with a single dimension.
+        std: standard deviation of the noise, for the rows that state none; one number or {variable: number}.
+        variable: name of the observed variable, where the table does not say it.
+        units: units of the values, where the table does not state them; one name or {variable: name}.
+        dims: spatial columns, where they are neither latitude and longitude nor x, y, z.
+
+    Returns:
+        A sensor table. A variable that nothing names is "", and stands for the only variable of a prior.
+
+    Raises:
+        FileNotFoundError: no such file. TypeError: not a table.
+        ValueError: a column is missing or ambiguous; an entry is not a number or a time; std is not > 0; a latitude
+            lies outside [-90, 90]; units disagree; or no rows are left. The rows are named.
+    """
+    frame, stated = _load(source)
+    roles, space = assign_roles(frame, variable, dims)
+    unused = [c for c in frame.columns if c not in {*roles.values(), *space.values()}]
+    if unused:
+        warnings.warn(f"columns of the table that are not used: {unused}", stacklevel=2)
+    rows = pd.DataFrame({"time": times(frame, roles["time"])}, index=frame.index)
+    for name, column in ({k: v for k, v in roles.items() if k in ("value", "std", "truth")} | space).items():
+        rows[name] = numbers(frame, column)
+    if "std" not in roles:
+        rows["std"] = np.nan
+    for role in ("variable", "station", "units"):
+        rows[role] = _text(frame[roles[role]]) if role in roles else ""
+    rows = drop_missing(rows, list(space))
+    check_positions(rows, list(space))
+    name_variable(rows, roles["value"], variable)
+    header, std_header = (split_header(roles[role])[1] if role in roles else "" for role in ("value", "std"))
+    if header and std_header:
+        rows["std"] = convert_std(rows["std"], std_header, header)
+    fill_std(rows, std)
+    known = settle_units(rows, units, {"": header} if header else stated)
+    rows["station"] = name_stations(rows, list(space))
+    rows = merge_duplicates(rows, ["station", "time", "variable", *space])
+    return make_table(rows, list(space), known)
+
+
+def make_table(rows: pd.DataFrame, space: list[str], units: dict[str, str]) -> xr.Dataset:
+    """Puts checked columns (value, std, time, variable, station, spatial dims, perhaps truth) into a sensor table."""
+    table = xr.Dataset(
+        {name: (DIM, rows[name].to_numpy(np.float64)) for name in ("value", "std", "truth") if name in rows},
+        coords={
+            "time": (DIM, rows["time"].to_numpy()),
+            **{dim: (DIM, rows[dim].to_numpy(np.float64)) for dim in space},
+            "variable": (DIM, rows["variable"].to_numpy().astype(str)),
+            "station": (DIM, rows["station"].to_numpy().astype(str)),
+        },
+        attrs={"units": json.dumps(units)},
+    )
+    for dim, name in (("latitude", "degrees_north"), ("longitude", "degrees_east")):
+        if dim in space:
+            table[dim].attrs = {"units": name, "standard_name": dim}
+    return table
+
+
+def table_units(table: xr.Dataset) -> dict[str, str]:
+    """The units of each variable of a sensor table, "" where they are not known."""
+    stated = json.loads(table.attrs.get("units", "{}"))
+    return {str(name): stated.get(str(name), "") for name in np.unique(table["variable"].values)}
+
+
+def spatial_dims(table: xr.Dataset) -> tuple[str, ...]:
+    """Names of the spatial coordinates of a sensor table."""
+    return tuple(str(name) for name in table.coords if name not in ("time", "variable", "station", DIM))
+
+
+def _load(source) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The table, with an index that names the rows as the user counts them, and the units stated beside it."""
+    if isinstance(source, str | Path):
+        return _read_csv(Path(source)), {}
+    if isinstance(source, pd.DataFrame):
+        return _plain_frame(source), {}
+    if not isinstance(source, xr.Dataset):
+        kind = type(source).__name__
+        raise TypeError(f"a table of sensors is a CSV path, a DataFrame or an xarray.Dataset; got {kind}")
+    if len(source.sizes) != 1:
+        raise ValueError(
+            f"a table of sensors has one dimension; got {dict(source.sizes)}. Gridded fields are observed with "
+            "stations= and std=; a set of station series becomes a table with .to_dataframe().reset_index()"
+        )
+    size = next(iter(source.sizes.values()))
+    columns = {str(name): np.broadcast_to(v.values, size) for name, v in source.variables.items() if name != DIM}
+    stated = str(source.attrs.get("units", "{}"))
+    stated = json.loads(stated) if stated.startswith("{") else {"": stated}
+    own = next((str(v.attrs.get("units", "")) for name, v in source.data_vars.items() if plain(name) == "value"), "")
+    return pd.DataFrame(columns, index=pd.RangeIndex(size, name="row")), stated or {"": own}
+
+
+def _plain_frame(source: pd.DataFrame) -> pd.DataFrame:
+    """The frame with row numbers as its index; an index that holds data (a name or dates) becomes columns."""
+    frame = source
+    if isinstance(frame.index, pd.DatetimeIndex) and frame.index.name is None:
+        frame = frame.rename_axis("time")
+    named = [name is not None and name not in frame.columns for name in frame.index.names]
+    frame = frame.reset_index(drop=not all(named))
+    frame.columns = [str(c) for c in frame.columns]
+    if frame.columns.has_duplicates:
+        raise ValueError(f"the table has two columns of one name: {list(frame.columns)}")
+    frame.index = pd.RangeIndex(len(frame), name="row")
+    return frame
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """A CSV file as text; the index holds line numbers."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no table of sensors at {path}")
+    options = {"dtype": str, "encoding": "utf-8-sig", "skipinitialspace": True, "skip_blank_lines": False}
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            header = file.readline()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(path, sep=max(",;\t", key=header.count), index_col=False, **options)
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
+        expected = "expected one header line, then one row for each observation"
+        raise ValueError(f"{path} cannot be read as CSV ({error}); {expected}") from error
+    frame.index = pd.RangeIndex(2, len(frame) + 2, name="line")
+    return frame.dropna(how="all")
+
+
+def _text(column: pd.Series) -> pd.Series:
+    """Text without blanks around it; "" where it is missing."""
+
+    def one(value) -> str:
+        return "" if pd.isna(value) else (value.decode() if isinstance(value, bytes) else str(value)).strip()
+
+    return column.map(one).astype(object)
