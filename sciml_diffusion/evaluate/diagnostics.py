@@ -19,8 +19,8 @@ HELD_OUT_BINS = 10
 def residual_chi_square(x: Tensor, observation: Observation, weights: Tensor | None = None) -> Tensor:
     """sum_k w_k sum_i ((y_i - (A x_k)_i) / std_i)^2 / m: the fit of an ensemble to the data that it saw.
 
-    In a calibrated posterior its expectation over y is 1 + (trace of H)/m - ... <= 2 with H the posterior covariance in
-    units of the noise: near 1 where data are many for the freedom of the field, well above 2 where data are not met.
+    Its expectation is 1 for an exact posterior, since (x_k, y) then has the law of (truth, y). Well above 1: the
+    members do not meet the data, or std is stated too small. Well below 1: noise is fitted, or std is too large.
 
     Arguments:
         x: members, physical, with shape (B, K, *event).
@@ -89,9 +89,10 @@ def paired_bootstrap(
     methods get the same draw, so that what they share cancels. With fewer than about ten blocks the interval is short.
 
     Arguments:
-        a, b: scores of two methods on the same cases, with shape (N,); lower is better, so a < 0 difference favours a.
+        a, b: scores of two methods on the same cases, with shape (N,). Where lower is better, a negative difference
+            favours a.
         blocks: label of the block of each case, with shape (N,).
-        generator: of the draws. n: number of draws. ratio: the ratio rather than the difference. level: of the interval.
+        generator: of the draws. n: their number. ratio: the ratio, not the difference. level: of the interval.
 
     Returns:
         (difference or ratio, low, high).
@@ -120,7 +121,7 @@ def paired_bootstrap(
 def nearest_distance(samples: Tensor, training: Tensor, held_out: Tensor | None = None, batch: int = 256) -> Tensor:
     """Memorisation check: distance of each sample to the nearest training window, in units of what is normal.
 
-    min_j ||s_i - t_j|| / median_h min_j ||h - t_j||, over held-out windows h that are independent of the training windows.
+    min_j ||s_i - t_j|| / median_h min_j ||h - t_j||, over held-out windows h that are independent of the training ones.
     About 1 for samples that are as new as real data; near 0 for copies. Without held-out windows: plain distances.
 
     Arguments:

@@ -41,8 +41,8 @@ def pit(x: Tensor, y: Tensor, generator, weights: Tensor | None = None, dim: int
     """Randomised weighted probability integral transform u of each point, with the shape of y.
 
     u = (sum w[x < y] + v (sum w[x = y] + s)) / (1 + s), v uniform. With equal weights u = (rank + v) / (K + 1), ties
-    broken at random: exactly uniform for a calibrated ensemble of any size. With unequal weights nearly so, the better
-    the smaller s.
+    broken at random: exactly uniform for a calibrated ensemble of any size. With unequal weights nearly so (the share
+    in the central 90 % is up to 0.03 too large with two to six uneven members, and right with many).
 
     Arguments:
         x: members, with shape (..., K, ...). y: truth. generator: torch.Generator or numpy.random.Generator.

@@ -1,11 +1,11 @@
-"""Power spectra of fields, to hold samples of a prior against data. Averages are over spectra, never of the mean field."""
+"""Power spectra of fields, to hold samples of a prior against data. Spectra are averaged, never the fields."""
 
 import torch
 from torch import Tensor
 
 
 def axis_spectrum(x: Tensor, dim: int = -1, window: bool = False) -> Tensor:
-    """Power along one axis: S_k = c_k |F_k|^2 / n^2, c = 2 but 1 for k = 0 and Nyquist; sum_k S_k = mean x^2 (Parseval).
+    """Power along one axis: S_k = c_k |F_k|^2 / n^2, c = 2 but 1 at k = 0 and Nyquist; sum_k S_k = mean x^2 (Parseval).
 
     Arguments:
         x: fields of any shape; averaged over all other axes but the first: shape (N, ...) -> (N, n // 2 + 1), float64.
@@ -26,8 +26,8 @@ def axis_spectrum(x: Tensor, dim: int = -1, window: bool = False) -> Tensor:
 def isotropic_spectrum(x: Tensor, window: bool = False) -> Tensor:
     """Power in shells of |k|: E_q = sum of |F_k|^2 / (H W)^2 over q - 1/2 <= |k| < q + 1/2.
 
-    k counts waves over the longer axis, with cells taken as square: k = max(H, W) (frequency per cell). Shells end at the
-    Nyquist wavenumber; corner modes beyond it are dropped. E_0 holds the mean.
+    k counts waves over the longer axis, with cells taken as square: k = max(H, W) (frequency per cell). Shells end at
+    the Nyquist wavenumber; corner modes beyond it are dropped. E_0 holds the mean.
 
     Arguments:
         x: fields, with shape (N, ..., H, W); axes between are averaged.

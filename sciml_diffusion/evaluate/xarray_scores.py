@@ -124,7 +124,7 @@ def _common(post: "xr.Dataset", target: "xr.DataArray", dim: str) -> tuple[np.nd
         span = [f"{d[dim].values.min()} .. {d[dim].values.max()}" for d in (post, target)]
         raise ValueError(
             f"posterior and truth have no {dim} in common: the posterior covers {span[0]} ({len(ours)} values), the "
-            f"truth {span[1]} ({len(theirs)} values); select the same {dim}, or interpolate the truth to the posterior's"
+            f"truth {span[1]} ({len(theirs)} values); select the same {dim}, or interpolate the truth"
         )
     return np.flatnonzero(same), index[nearest[same]]
 
