@@ -1,4 +1,4 @@
-"""From key=value words to a resolved configuration, with errors that name what was meant."""
+"""From key=value words to a configuration, with errors that name what was meant."""
 
 import re
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ PLAIN = re.compile(r"^[\w./+-]*$")
 
 
 def compose(verb: str, words: Sequence[str]) -> DictConfig:
-    """Returns the configuration of a verb, resolved, with the words applied.
+    """Returns the configuration of a verb with the words applied.
 
     Arguments:
         verb: name of a file in configs/.
@@ -41,7 +41,6 @@ def compose(verb: str, words: Sequence[str]) -> DictConfig:
                 overrides.append(f"{key}={quoted(value)}")
         try:
             config = hydra_compose(verb, overrides)
-            OmegaConf.resolve(config)
         except (HydraException, OmegaConfBaseException) as error:
             raise ValueError(f"the settings {' '.join(words)} do not fit: {str(error).splitlines()[0]}") from error
     missing = sorted(OmegaConf.missing_keys(config))
@@ -70,7 +69,7 @@ def quoted(value: str) -> str:
         value = str(Path(value).expanduser())
     if value[:1] in "[{'\"" or PLAIN.match(value):
         return value
-    escaped = re.sub(r"(\\*)'", lambda m: m[1] * 2 + "\\'", value)
+    escaped = re.sub(r"(\\*)'", lambda m: m[1] * 2 + "\\'", value.replace("${", "\\${"))
     return f"'{escaped}'"
 
 

@@ -13,7 +13,7 @@ VERBS = {
     "evaluate": "score a posterior against fields or held-out sensors",
     "info": "describe a dataset, a file, a prior or a run folder",
 }
-USER_ERRORS = (ValueError, TypeError, OSError, ImportError)
+USER_ERRORS = (ValueError, TypeError, OSError, ImportError, FloatingPointError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,6 +1,7 @@
 """Run folders: the resolved configuration, versions, metrics and results of one run, whole or not at all."""
 
 import json
+import math
 import os
 import platform
 import shutil
@@ -53,19 +54,26 @@ class RunFolder:
         return self
 
     def __exit__(self, kind, error, trace) -> None:
-        if kind is None:
+        if kind is not None:
+            return self._abandon()
+        try:
             self._finish()
-        elif self.resumable and any(p.name != "config.yaml" for p in self.partial.iterdir()):
-            print(f"unfinished: {self.partial} is kept; resume=true goes on from there", file=sys.stderr)
-        else:
-            shutil.rmtree(self.partial, ignore_errors=True)
-            for parent in self._parents:
-                if parent.exists() and not any(parent.iterdir()):
-                    parent.rmdir()
+        except BaseException:
+            self._abandon()
+            raise
 
     def path(self, name: str) -> Path:
         """Where to write the file or folder `name` of this run."""
         return self.partial / name
+
+    def _abandon(self) -> None:
+        if self.resumable and any(p.name != "config.yaml" for p in self.partial.iterdir()):
+            print(f"unfinished: {self.partial} is kept; resume=true goes on from there", file=sys.stderr)
+            return
+        shutil.rmtree(self.partial, ignore_errors=True)
+        for parent in self._parents:
+            if parent.exists() and not any(parent.iterdir()):
+                parent.rmdir()
 
     def _finish(self) -> None:
         _write_json(self.path("versions.json"), versions(self.config.get("seed"), time.time() - self._began))
@@ -133,11 +141,15 @@ def _version(name: str) -> str | None:
 
 
 def _write_json(path: Path, content: dict) -> None:
-    path.write_text(json.dumps(content, indent=1, default=_plain) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(_plain(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _plain(value):
-    """A number or array of numpy or torch as JSON knows it."""
+    """Numbers and arrays of numpy and torch as JSON knows them; what is not finite becomes null."""
     if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
