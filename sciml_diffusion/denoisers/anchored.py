@@ -34,7 +34,9 @@ class AnchoredDenoiser(TrainableDenoiser):
         if log_sigma.ndim != 1 or len(log_sigma) < 2 or (log_sigma.diff() <= 0).any():
             raise ValueError(f"log_sigma must be at least 2 increasing nodes; got {log_sigma.tolist()}")
         if beta.shape != log_sigma.shape or (beta < 0).any() or (beta > 1).any():
-            raise ValueError(f"beta must hold one number in [0, 1] for each of {len(log_sigma)} nodes; got {beta.tolist()}")
+            raise ValueError(
+                f"beta must hold one number in [0, 1] for each of {len(log_sigma)} nodes; got {beta.tolist()}"
+            )
         fits = ratio.ndim == anchor.variance.ndim + 1 and len(ratio) == len(log_sigma)
         if not fits or any(r not in (1, v) for r, v in zip(ratio.shape[1:], anchor.variance.shape, strict=True)):
             want = (len(log_sigma), *anchor.variance.shape)

@@ -11,7 +11,13 @@ CHUNK = 64  # windows at once
 
 @torch.no_grad()
 def calibrate(
-    denoiser: AnchoredDenoiser, validation: Tensor, *, seed: int = 0, draws: int = 2, pool: str = "mode", strength: float = 16.0
+    denoiser: AnchoredDenoiser,
+    validation: Tensor,
+    *,
+    seed: int = 0,
+    draws: int = 2,
+    pool: str = "mode",
+    strength: float = 16.0,
 ) -> AnchoredDenoiser:
     """Returns the denoiser with beta and ratio measured at its nodes.
 

@@ -40,7 +40,9 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict]:
             raise ValueError(f"format {state['format']}, this version reads {FORMAT}")
         return tensors, state
     except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise ValueError(f"the checkpoint {path} is incomplete or damaged ({error}); start again without resume=true") from error
+        raise ValueError(
+            f"the checkpoint {path} is incomplete or damaged ({error}); start again without resume=true"
+        ) from error
 
 
 def section(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:

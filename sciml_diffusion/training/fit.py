@@ -55,7 +55,9 @@ class FitConfig:
         if min(self.steps, self.batch, self.validate_every, self.levels, self.patience) < 1:
             raise ValueError("steps, batch, validate_every, levels and patience must be at least 1")
         if self.precision not in ("no", "bf16") or self.device not in ("cpu", "auto"):
-            raise ValueError(f"precision is 'no' or 'bf16', device 'cpu' or 'auto'; got {self.precision!r} and {self.device!r}")
+            raise ValueError(
+                f"precision is 'no' or 'bf16', device 'cpu' or 'auto'; got {self.precision!r} and {self.device!r}"
+            )
 
 
 @dataclass
@@ -126,7 +128,13 @@ def fit(
             if state.step % config.validate_every == 0 or last:
                 by_sigma = _validate(state, validation, objective, config)
                 state.judge(by_sigma)
-                log.write(step=state.step, loss=loss, score=state.score, by_sigma=by_sigma, seconds=round(time.monotonic() - began, 1))
+                log.write(
+                    step=state.step,
+                    loss=loss,
+                    score=state.score,
+                    by_sigma=by_sigma,
+                    seconds=round(time.monotonic() - began, 1),
+                )
                 bar.set_postfix_str(f"loss {loss:.4f}, validation {state.score:.4f}, best {state.best_score:.4f}")
             if log.folder and (stop.is_set() or state.step % config.validate_every == 0 or last):
                 state.seconds = time.monotonic() - began
@@ -150,7 +158,9 @@ def _train_step(state: TrainingState, accelerator, data: Tensor, objective, conf
         group["lr"] = config.learning_rate * _schedule(state.step, config)
     loss = objective(state.denoiser, x, sigma, z).mean()
     if not torch.isfinite(loss):
-        raise FloatingPointError(f"the loss is {loss.item()} at step {state.step}; lower learning_rate (now {config.learning_rate})")
+        raise FloatingPointError(
+            f"the loss is {loss.item()} at step {state.step}; lower learning_rate (now {config.learning_rate})"
+        )
     state.optimiser.zero_grad()
     accelerator.backward(loss)
     accelerator.clip_grad_norm_(state.denoiser.parameters(), config.clip)
@@ -161,7 +171,9 @@ def _train_step(state: TrainingState, accelerator, data: Tensor, objective, conf
 
 
 @torch.no_grad()
-def _validate(state: TrainingState, validation: Tensor, objective: DenoisingLoss, config: FitConfig) -> dict[str, float]:
+def _validate(
+    state: TrainingState, validation: Tensor, objective: DenoisingLoss, config: FitConfig
+) -> dict[str, float]:
     """Error ratio at each level, for the averaged weights and always the same noise; validation (M, *event)."""
     kept = {k: p.detach().clone() for k, p in state.denoiser.named_parameters()}
     state.ema.copy_to(state.denoiser)

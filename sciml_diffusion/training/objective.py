@@ -27,7 +27,9 @@ class DenoisingLoss:
         ValueError: where the range is empty or the law unknown.
     """
 
-    def __init__(self, sigma_range: tuple[float, float], law: str = "log-uniform", log_mean: float = -1.2, log_std: float = 1.2):
+    def __init__(
+        self, sigma_range: tuple[float, float], law: str = "log-uniform", log_mean: float = -1.2, log_std: float = 1.2
+    ):
         if not 0 < sigma_range[0] < sigma_range[1]:
             raise ValueError(f"sigma_range must be 0 < smallest < largest; got {tuple(sigma_range)}")
         if law not in LAWS:

@@ -38,4 +38,4 @@ def fit_spectral(z: Tensor, ridge: float = 1e-6) -> GaussianDenoiser:
     variance, vectors = torch.linalg.eigh(covariance.reshape(channels * points, times, times))
     vectors, event = vectors.float(), (channels, times, points)
     basis = SpaceTimeBasis(FourierBasis(1), vectors, (channels, points), event)
-    return GaussianDenoiser(mean[0].expand(event).float().contiguous(), basis, variance.float())
+    return GaussianDenoiser(mean[0].expand(event).float().contiguous(), basis, variance.T.float().contiguous())

@@ -74,4 +74,6 @@ class TrainingState:
             for name in NUMBERS:
                 setattr(self, name, state[name])
         except (KeyError, RuntimeError, ValueError) as error:
-            raise ValueError(f"the checkpoint {path} does not fit this network ({error}); start again without resume=true") from error
+            raise ValueError(
+                f"the checkpoint {path} does not fit this network ({error}); start again without resume=true"
+            ) from error

@@ -47,7 +47,9 @@ class UNet(nn.Module):
     ):
         super().__init__()
         if len(boundary) != 2 or not set(boundary) <= set(BOUNDARIES):
-            raise ValueError(f"boundary must be one of {BOUNDARIES} for each of the axes H and W; got {tuple(boundary)}")
+            raise ValueError(
+                f"boundary must be one of {BOUNDARIES} for each of the axes H and W; got {tuple(boundary)}"
+            )
         if min(in_channels, out_channels, width, blocks, patch, *multipliers) < 1:
             raise ValueError("in_channels, out_channels, width, multipliers, blocks and patch must be at least 1")
         self.arguments = {
@@ -62,7 +64,9 @@ class UNet(nn.Module):
         self.stem = Conv(in_channels * patch**2, widths[0], boundary)
 
         def stage(width_in: int, width_out: int) -> nn.ModuleList:
-            return nn.ModuleList(Block(width_in if i == 0 else width_out, width_out, noise, boundary) for i in range(blocks))
+            return nn.ModuleList(
+                Block(width_in if i == 0 else width_out, width_out, noise, boundary) for i in range(blocks)
+            )
 
         self.down = nn.ModuleList(stage(w, w) for w in widths)
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))

@@ -1,0 +1,237 @@
+"""From fields to a trained prior: codec, Gaussian anchor, network, training, calibration."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..codecs.base import Codec
+from ..codecs.standardise import Standardise
+from ..data.container import canonical, grid_of, to_tensor, variables_of
+from ..data.statistics import mean_std
+from ..data.windows import contiguous_segments, window_index, window_length
+from ..denoisers.anchored import AnchoredDenoiser
+from ..denoisers.backbones.unet import UNet
+from ..denoisers.base import Denoiser
+from ..denoisers.precondition import PreconditionedDenoiser
+from ..physics.grid import Grid
+from .calibrate import calibrate
+from .fit import FitConfig, fit
+from .objective import DenoisingLoss
+from .spectral import fit_spectral
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+NODES = 12  # noise levels at which beta and ratio are measured
+SHARE = 0.2  # of the fields, for validation
+BLOCKS = 2  # in time, of which the validation of one long series consists
+RANGE = (0.01, 50.0)  # of sigma, for trajectories in units of their standard deviation
+
+
+class PriorParts(NamedTuple):
+    """The arguments of `Prior`, in its order; `variables` holds the arguments of `Variable`."""
+
+    denoiser: Denoiser
+    codec: Codec
+    grid: Grid
+    variables: tuple[dict, ...]
+    window: int
+    step: np.timedelta64 | float
+    sigma_range: tuple[float, float]
+    card: dict
+
+
+def train_prior(
+    fields: "xr.Dataset",
+    window: str | int | float | None = None,
+    *,
+    validation: "xr.Dataset | None" = None,
+    seed: int = 0,
+    network: dict | None = None,
+    config: FitConfig | None = None,
+    anchored: bool = True,
+    folder: Path | None = None,
+    resume: bool = False,
+    progress: bool = True,
+) -> PriorParts:
+    """Trains a prior on any gridded fields: trajectories (with a dim `sample`) or one series in time.
+
+    Periodic fields on one axis get the spectral Gaussian as anchor, others the localised empirical one of `fit_prior`.
+    Without `validation`, the last fifth of the samples, or two blocks of days with a window's gap, are held out: they
+    stop the training, and set beta and ratio. The anchor of one series is then fitted again to all of it.
+
+    Arguments:
+        fields: training fields, one variable or several.
+        window: "8h", frames (an int) or model time (a float); by default "8h", or whole trajectories.
+        validation: fields to validate on instead of a part of `fields`.
+        seed: of the network's weights, batches and noise.
+        network: arguments of `UNet` over the defaults (width 32, multipliers (1, 2, 2), patch 2).
+        config: numbers of the run; by default 2000 steps with an early stop.
+        anchored: False leaves the anchor out (`PreconditionedDenoiser`).
+        folder, resume, progress: see `fit`.
+
+    Returns:
+        the arguments of `Prior`; the card states seed, steps, seconds and the validation error by noise level.
+
+    Raises:
+        ValueError: fields that do not make windows, or have other axes than x or two spatial ones.
+    """
+    fields, config = canonical(fields), config or FitConfig()
+    held = canonical(validation) if validation is not None else None
+    source = _Trajectories(fields, window, held) if "sample" in fields.dims else _Series(fields, window, held)
+    train, check = source.encoded()
+    anchor, (low, high) = source.anchor, source.sigma_range
+    backbone = _network(source, network or {}, 2 if anchored else 1, seed)
+    log_sigma = torch.linspace(math.log(low), math.log(high), NODES)
+    if anchored:
+        denoiser = AnchoredDenoiser.untrained(anchor, backbone, log_sigma)
+    else:
+        denoiser = PreconditionedDenoiser(backbone, anchor.event)
+    objective = DenoisingLoss((low, high), "log-normal", log_mean=-0.7, log_std=1.6)
+    report = fit(
+        denoiser, train, check, objective, config,
+        seed=seed, augment=source.augment, folder=folder, resume=resume, progress=progress,
+    )  # fmt: skip
+    card = {
+        "seed": seed,
+        "parameters": sum(p.numel() for p in backbone.parameters()),
+        **vars(report),
+        "fit": vars(config),
+    }
+    if anchored:
+        denoiser = calibrate(denoiser, check, seed=seed, pool=source.pool)
+        card["beta"] = {f"{s:.4g}": round(float(b), 4) for s, b in zip(log_sigma.exp(), denoiser.beta, strict=True)}
+        denoiser = AnchoredDenoiser(source.final_anchor(), backbone, log_sigma, denoiser.beta, denoiser.ratio).eval()
+    parts = (source.codec, source.grid, source.variables, source.window, source.step, (low, high))
+    return PriorParts(denoiser.requires_grad_(False), *parts, card)
+
+
+class _Trajectories:
+    """Samples of a periodic axis in time: standardised by two numbers, validated on samples.
+
+    Arguments:
+        fields, window, held: as for `train_prior`.
+    """
+
+    pool = "mode"
+    sigma_range = RANGE
+
+    def __init__(self, fields: "xr.Dataset", window, held: "xr.Dataset | None"):
+        self.grid, self.variables = grid_of(fields), variables_of(fields)
+        if len(self.grid.dims) != 1 or self.grid.periods[0] is None:
+            raise ValueError(
+                f"trajectories need one periodic axis; got {self.grid.dims} with periods {self.grid.periods}"
+            )
+        if held is None:
+            split = max(1, round(fields.sizes["sample"] * (1 - SHARE)))
+            fields, held = fields.isel(sample=slice(None, split)), fields.isel(sample=slice(split, None))
+        time = fields["time"].values
+        self.step = time[1] - time[0] if time.dtype.kind == "M" else float(time[1] - time[0])
+        self.window = len(time) if window is None else window_length(window, self.step)
+        self._train, self._check = (self._windows(part) for part in (fields, held))
+        channels = self._train.shape[1]
+        mean, std = mean_std(self._train.movedim(2, 1).flatten(0, 1))
+        self.codec = Standardise(mean, std, tuple(self._train.shape[1:]), frames_as_channels=False)
+        self.channels, self.boundary = channels, ("reflect", "periodic")
+
+    def _windows(self, fields: "xr.Dataset") -> Tensor:
+        """Windows side by side, with shape (N, C, T, X)."""
+        x = to_tensor(fields).movedim(1, 2)
+        count = x.shape[2] // self.window
+        if count == 0 or len(x) == 0:
+            raise ValueError(f"a window has {self.window} frames; the {len(x)} trajectories have {x.shape[2]}")
+        return torch.cat([x[:, :, i * self.window : (i + 1) * self.window] for i in range(count)])
+
+    def encoded(self) -> tuple[Tensor, Tensor]:
+        """Windows for training and validation, each with shape (N, C, T, X)."""
+        train = self.codec.encode(self._train)
+        self.anchor = fit_spectral(train)
+        return train, self.codec.encode(self._check)
+
+    def final_anchor(self) -> Denoiser:
+        return self.anchor
+
+    @staticmethod
+    def augment(x: Tensor, generator: torch.Generator) -> Tensor:
+        """A random shift along the periodic axis for each window; shape (N, C, T, X)."""
+        points = x.shape[-1]
+        shift = torch.randint(points, (len(x), 1), generator=generator)
+        place = ((torch.arange(points) + shift) % points)[:, None, None].expand(x.shape)
+        return x.gather(-1, place)
+
+
+class _Series:
+    """One long series on two spatial axes: frames as channels, validated on blocks of days.
+
+    Arguments:
+        fields, window, held: as for `train_prior`.
+    """
+
+    pool = "scalar"
+    augment = None
+
+    def __init__(self, fields: "xr.Dataset", window, held: "xr.Dataset | None"):
+        from .fit_prior import fit_prior
+
+        self._all, self._fit = fields, fit_prior
+        time = fields["time"].values
+        step = np.diff(time).min()
+        self.window = window_length("8h" if window is None else window, step if time.dtype.kind == "M" else float(step))
+        if held is None:
+            train, check = validation_blocks(len(time), self.window)
+            self._train, self._check = fields.isel(time=train), fields.isel(time=check)
+        else:
+            self._train, self._check = fields, held
+        self.anchor, self.codec, self.grid, self.step, self.variables, self.sigma_range, _ = fit_prior(
+            self._train, self.window
+        )
+        self._refit = held is None
+        if len(self.grid.dims) != 2:
+            raise ValueError(f"a series needs two spatial axes; got {self.grid.dims}")
+        self.channels = self.anchor.event[0]
+        self.boundary = tuple("reflect" if period is None else "periodic" for period in self.grid.periods)
+
+    def encoded(self) -> tuple[Tensor, Tensor]:
+        """Windows for training (one for each frame) and validation, each with shape (N, C T, H, W)."""
+        return self._encode(self._train, 1), self._encode(self._check, max(1, self.window // 4))
+
+    def _encode(self, fields: "xr.Dataset", stride: int) -> Tensor:
+        x, time = to_tensor(fields).movedim(0, 1)[None], fields["time"].values
+        index = window_index(contiguous_segments(time, self.step), self.window, stride)
+        return torch.cat([self.codec.at(time[i]).encode(x[:, :, i]) for i in index])
+
+    def final_anchor(self) -> Denoiser:
+        """The anchor of all fields, once the training has used that of a part."""
+        return self._fit(self._all, self.window)[0] if self._refit else self.anchor
+
+
+def validation_blocks(
+    frames: int, window: int, share: float = SHARE, blocks: int = BLOCKS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the frames for training and validation: blocks in the middle of equal parts, with gaps of one window.
+
+    Raises:
+        ValueError: where a block or what is left holds no window.
+    """
+    place = (np.arange(frames) * blocks % frames) / frames
+    size = frames / blocks
+    inside = np.abs(place - 0.5) <= share / 2
+    near = np.abs(place - 0.5) * size <= share / 2 * size + window
+    train, check = np.flatnonzero(~near), np.flatnonzero(inside)
+    if share * size < window or (1 - share) * size / 2 < 2 * window:
+        raise ValueError(
+            f"{frames} frames are too few to hold out {blocks} blocks of windows of {window}; give `validation`"
+        )
+    return train, check
+
+
+def _network(source, arguments: dict, inputs: int, seed: int) -> UNet:
+    """The backbone, its weights drawn from the seed; inputs: images that it sees for each one that it returns."""
+    defaults = {"width": 32, "multipliers": (1, 2, 2), "patch": 2, "boundary": source.boundary}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return UNet(inputs * source.channels, source.channels, **(defaults | arguments))
