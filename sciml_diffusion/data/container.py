@@ -10,8 +10,8 @@ import xarray as xr
 from torch import Tensor
 
 from ..physics.grid import Grid
-from .coordinates import canonical_level, canonical_longitude, canonical_time, merge_expver
-from .names import DIM_ALIASES, DIMS, PROVENANCE, SAMPLES, SPACE, VARIABLE_ALIASES
+from .coordinates import canonical_level, canonical_longitude, canonical_time, merge_expver, time_axis
+from .names import DIMS, PROVENANCE, SAMPLES, SPACE, fields_only, rename
 
 CIRCLE = 360.0
 
@@ -30,9 +30,11 @@ def canonical(ds: xr.Dataset | xr.DataArray) -> xr.Dataset:
     if isinstance(ds, xr.DataArray):
         ds = ds.to_dataset(name=ds.name or "field")
     if not isinstance(ds, xr.Dataset):
-        raise TypeError(f"fields are an xarray.Dataset, got {type(ds).__name__}; give arrays dims and coordinates in one")
-    ds = _drop_bounds(_rename(ds))
-    ds = _time_axis(merge_expver(ds))
+        raise TypeError(
+            f"fields are an xarray.Dataset, got {type(ds).__name__}; give arrays dims and coordinates in one"
+        )
+    ds = merge_expver(fields_only(rename(ds)))
+    ds = time_axis(ds)
     ds = ds.drop_vars([name for name in PROVENANCE if name in ds.variables and name not in ds.dims])
     _known_dims(ds)
     ds = canonical_level(canonical_longitude(canonical_time(ds)))
@@ -61,7 +63,7 @@ def grid_of(ds: xr.Dataset) -> Grid:
     """The spatial grid of a container. An axis is periodic where one of these holds:
 
     - its coordinate has the attribute `period`;
-    - the dataset has the attributes `periodic` (a dim, or several with commas) and `period` (a number, or one for each);
+    - the dataset has the attributes `periodic` (a dim, or several with commas) and `period` (a number for each);
     - it is a longitude whose even steps close the circle.
 
     Raises:
@@ -127,7 +129,9 @@ def to_tensor(ds: xr.Dataset, names=None, dtype: torch.dtype = torch.float32, mi
     for name, array in zip(names, arrays, strict=True):
         lost = int(np.isnan(array).sum())
         if lost and not missing:
-            raise ValueError(f"{name} holds {lost} missing values of {array.size}; fill them, or cut the region or the period")
+            raise ValueError(
+                f"{name} holds {lost} missing values of {array.size}; fill them, or cut the region or the period"
+            )
     return torch.from_numpy(np.stack(arrays, axis=len(lead) + 1)).to(dtype)
 
 
@@ -174,62 +178,6 @@ def _layout(ds: xr.Dataset) -> str:
     """Variables with their dims, for messages."""
     listed = ", ".join(f"{name}({', '.join(map(str, v.dims))})" for name, v in list(ds.data_vars.items())[:8])
     return listed or "no variables"
-
-
-def _rename(ds: xr.Dataset) -> xr.Dataset:
-    """Dims, coordinates and variables under this package's names; single members lose their dim."""
-    if "number" in ds.dims and ds.sizes["number"] == 1:
-        ds = ds.squeeze("number", drop=True)
-    if "number" in ds.coords and "number" not in ds.dims:
-        ds = ds.drop_vars("number")
-    if "valid_time" in ds.dims and "time" in ds.variables:
-        ds = ds.drop_vars("time")
-    mapping = {}
-    for name in dict.fromkeys([*ds.dims, *ds.coords]):
-        target = DIM_ALIASES.get(str(name).lower(), str(name).lower())
-        if name == "valid_time" and "valid_time" not in ds.dims and "time" in ds.variables:
-            continue
-        taken = target in ds.variables or target in ds.dims or target in mapping.values()
-        if target in DIMS and target != name and not taken:
-            mapping[name] = target
-    for name in ds.data_vars:
-        target = VARIABLE_ALIASES.get(str(name))
-        if target and target not in ds.variables:
-            mapping[name] = target
-    return ds.rename(mapping)
-
-
-def _drop_bounds(ds: xr.Dataset) -> xr.Dataset:
-    """Without cell bounds, grid mappings and texts: what CF files hold beside their fields."""
-    bounds = {v.attrs.get("bounds", v.encoding.get("bounds")) for v in ds.variables.values()}
-    texts = {name for name, v in ds.data_vars.items() if v.dtype.kind not in "iufb"}
-    mappings = {name for name, v in ds.data_vars.items() if not v.dims}
-    return ds.drop_vars([name for name in ds.data_vars if name in bounds | texts | mappings])
-
-
-def _time_axis(ds: xr.Dataset) -> xr.Dataset:
-    """With a dim `time` of valid times.
-
-    Raises:
-        ValueError: no time, or forecast steps beside the times.
-    """
-    if "step" in ds.dims:
-        raise ValueError(
-            f"the fields are forecasts of {ds.sizes['step']} steps; choose one, for example with ds.isel(step=0), "
-            "or stack them along valid_time"
-        )
-    if "valid_time" in ds.coords and ds["valid_time"].dims in ((), ("time",)) and "time" in ds.coords:
-        if ds["valid_time"].dims == ds["time"].dims:
-            ds = ds.assign_coords(time=(ds["time"].dims, ds["valid_time"].values, ds["time"].attrs))
-    if "time" in ds.coords and "time" not in ds.dims and ds["time"].ndim == 0:
-        ds = ds.expand_dims("time")
-    if "time" not in ds.dims or "time" not in ds.coords:
-        got = "a dim 'time' without values" if "time" in ds.dims else f"the dims {', '.join(map(str, ds.dims)) or 'none'}"
-        raise ValueError(
-            f"no time axis: got {got}; fields need a dim 'time' with its values: ds.assign_coords(time=...), or for one "
-            "field ds.expand_dims(time=[...])"
-        )
-    return ds
 
 
 def _known_dims(ds: xr.Dataset) -> None:

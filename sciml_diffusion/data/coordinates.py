@@ -7,6 +7,32 @@ import xarray as xr
 CIRCLE = 360.0
 
 
+def time_axis(ds: xr.Dataset) -> xr.Dataset:
+    """The dataset with a dim `time` of valid times.
+
+    Raises:
+        ValueError: no time, or forecast steps beside the times.
+    """
+    if "step" in ds.dims:
+        raise ValueError(
+            f"the fields are forecasts of {ds.sizes['step']} steps; choose one, for example with ds.isel(step=0), "
+            "or stack them along valid_time"
+        )
+    if "valid_time" in ds.coords and ds["valid_time"].dims in ((), ("time",)) and "time" in ds.coords:
+        if ds["valid_time"].dims == ds["time"].dims:
+            ds = ds.assign_coords(time=(ds["time"].dims, ds["valid_time"].values, ds["time"].attrs))
+    if "time" in ds.coords and "time" not in ds.dims and ds["time"].ndim == 0:
+        ds = ds.expand_dims("time")
+    if "time" not in ds.dims or "time" not in ds.coords:
+        dims = ", ".join(map(str, ds.dims)) or "none"
+        got = "a dim 'time' without values" if "time" in ds.dims else f"the dims {dims}"
+        raise ValueError(
+            f"no time axis: got {got}; fields need a dim 'time' with its values: ds.assign_coords(time=...), or for "
+            "one field ds.expand_dims(time=[...])"
+        )
+    return ds
+
+
 def canonical_time(ds: xr.Dataset) -> xr.Dataset:
     """Times as datetime64[ns] in UTC without a zone; model time (numbers) and time differences stay as they are.
 
@@ -29,7 +55,9 @@ def canonical_time(ds: xr.Dataset) -> xr.Dataset:
         values = values.astype(values.dtype.newbyteorder("="))
     if pd.isnull(values).any():
         count = int(pd.isnull(values).sum())
-        raise ValueError(f"{count} of {values.size} times are missing; drop those fields with ds.sel(time=ds.time.notnull())")
+        raise ValueError(
+            f"{count} of {values.size} times are missing; drop those fields with ds.sel(time=ds.time.notnull())"
+        )
     steps = np.diff(values)
     zero = steps.dtype.type(0)
     if (steps == zero).any():
@@ -57,7 +85,7 @@ def canonical_longitude(ds: xr.Dataset) -> xr.Dataset:
     widest = np.abs(steps).max()
     monotonic = (steps > 0).all() or (steps < 0).all()
     even = widest <= min(2 * np.median(np.abs(steps)), CIRCLE / 2)
-    if monotonic and (even or widest <= closing):
+    if monotonic and (even or widest <= closing) and given.max() <= CIRCLE:
         return ds
     unwrapped = np.unwrap(given, period=CIRCLE)
     turns = np.diff(unwrapped)

@@ -5,6 +5,8 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from .names import SPACE, canonical_dim
+
 FLOAT32 = np.dtype("float32")
 
 
@@ -27,11 +29,11 @@ class AsFloat32(BackendArray):
 
 
 def as_float32(ds: xr.Dataset) -> xr.Dataset:
-    """Every numeric data variable as float32, still on disk; attributes stay, the file's packing is forgotten."""
+    """Every numeric field (a variable with a spatial dim) as float32, still on disk, with its attributes."""
     converted = {}
     for name, variable in ds.data_vars.items():
         inner = variable.variable
-        if inner.dtype != FLOAT32 and inner.dtype.kind in "iuf" and inner.ndim:
+        if inner.dtype != FLOAT32 and inner.dtype.kind in "iuf" and any(canonical_dim(d) in SPACE for d in inner.dims):
             data = indexing.LazilyIndexedArray(AsFloat32(inner))
             converted[name] = xr.Variable(inner.dims, data, inner.attrs)
     return ds.assign(converted)

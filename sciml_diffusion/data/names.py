@@ -1,5 +1,7 @@
 """Names of dimensions and variables: what public files call them, and what this package calls them."""
 
+import xarray as xr
+
 SAMPLES = ("sample", "realization")
 SPACE = ("z", "y", "x", "latitude", "longitude")
 DIMS = (*SAMPLES, "time", "lead_time", "level", *SPACE)
@@ -69,3 +71,39 @@ PROVENANCE = (
     "forecast_reference_time",
     "forecast_period",
 )
+
+
+def canonical_dim(name) -> str:
+    """What this package calls a dim or coordinate; a name that it does not know comes back in lower case."""
+    return DIM_ALIASES.get(str(name).lower(), str(name).lower())
+
+
+def rename(ds: xr.Dataset) -> xr.Dataset:
+    """Dims, coordinates and variables under this package's names; single members lose their dim."""
+    if "number" in ds.dims and ds.sizes["number"] == 1:
+        ds = ds.squeeze("number", drop=True)
+    if "number" in ds.coords and "number" not in ds.dims:
+        ds = ds.drop_vars("number")
+    if "valid_time" in ds.dims and "time" in ds.variables:
+        ds = ds.drop_vars("time")
+    mapping = {}
+    for name in dict.fromkeys([*ds.dims, *ds.coords]):
+        target = canonical_dim(name)
+        if name == "valid_time" and "valid_time" not in ds.dims and "time" in ds.variables:
+            continue
+        taken = target in ds.variables or target in ds.dims or target in mapping.values()
+        if target in DIMS and target != name and not taken:
+            mapping[name] = target
+    for name in ds.data_vars:
+        target = VARIABLE_ALIASES.get(str(name))
+        if target and target not in ds.variables:
+            mapping[name] = target
+    return ds.rename(mapping)
+
+
+def fields_only(ds: xr.Dataset) -> xr.Dataset:
+    """The dataset without cell bounds, grid mappings and texts: what CF files hold beside their fields."""
+    bounds = {v.attrs.get("bounds", v.encoding.get("bounds")) for v in ds.variables.values()}
+    texts = {name for name, v in ds.data_vars.items() if v.dtype.kind not in "iufb"}
+    mappings = {name for name, v in ds.data_vars.items() if not v.dims}
+    return ds.drop_vars([name for name in ds.data_vars if name in bounds | texts | mappings])

@@ -5,12 +5,16 @@ import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from .container import canonical
 from .lazy import as_float32
 
-KNOWN = "NetCDF-3, NetCDF-4 (HDF5), GRIB (extra 'grib'), a Zarr folder (extra 'zarr'), a ZIP of NetCDF files from the CDS"
+KNOWN = (
+    "NetCDF-3, NetCDF-4 (HDF5), GRIB (extra 'grib'), a Zarr folder (extra 'zarr'), a ZIP of NetCDF files from the CDS"
+)
+TAIL = 1 << 16
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -32,8 +36,17 @@ def open_path(path: str | Path) -> xr.Dataset:
     except ImportError:
         raise
     except Exception as error:  # each reader has its own errors for a damaged file
-        raise ValueError(f"{path} begins as {kind} but cannot be read ({_first_line(error)}); it is damaged or incomplete") from error
+        dates = "decode time" in str(error)
+        why = "its times are no dates of the standard calendar" if dates else "it is damaged or incomplete"
+        raise ValueError(f"{path} begins as {kind} but cannot be read ({_first_line(error)}); {why}") from error
     try:
+        if any(str(dim).startswith("phony_dim") for dim in raw.dims):
+            names = ", ".join(map(str, raw.data_vars))
+            raise ValueError(f"the arrays {names} have no named dims; it is HDF5, but not NetCDF-4")
+        if not raw.data_vars:
+            raise ValueError(
+                f"no variables at the top of the file; it is {kind}, but not laid out as NetCDF fields are"
+            )
         return canonical(as_float32(raw)).drop_encoding()
     except (ValueError, TypeError) as error:
         raw.close()
@@ -69,11 +82,11 @@ def recognise(path: Path) -> str:
     raise ValueError(f"{path} is of no known format (it begins with {head!r}); known are {KNOWN}")
 
 
-def _netcdf(engine: str):
+def _netcdf(engine: str, **options):
     """A reader of NetCDF through one engine; model time in seconds stays a number."""
 
     def reader(path) -> xr.Dataset:
-        return xr.open_dataset(path, engine=engine, decode_timedelta=False)
+        return xr.open_dataset(path, engine=engine, decode_timedelta=False, **options)
 
     return reader
 
@@ -87,7 +100,7 @@ def _zip(path: Path) -> xr.Dataset:
         parts = [archive.read(name) for name in names]
     if not parts or any(part[:8] != HDF5 for part in parts):
         raise ValueError(f"it holds {', '.join(names) or 'nothing'}, not NetCDF-4 files alone")
-    opened = [canonical(as_float32(_netcdf("h5netcdf")(io.BytesIO(part)))) for part in parts]
+    opened = [canonical(as_float32(_OPENERS["netcdf4"](io.BytesIO(part)))) for part in parts]
     return xr.merge(opened, join="inner", compat="no_conflicts", combine_attrs="drop_conflicts")
 
 
@@ -96,23 +109,40 @@ def _grib(path: Path) -> xr.Dataset:
     if find_spec("cfgrib") is None:
         raise ImportError(f"{path} is GRIB; to read it: pip install 'sciml_diffusion[grib]'")
     with path.open("rb") as file:
-        file.seek(-min(path.stat().st_size, 64), 2)
-        if b"7777" not in file.read():
+        file.seek(-min(path.stat().st_size, TAIL), 2)
+        if not file.read().rstrip(b"\0").endswith(b"7777"):  # some archives pad with zeros
             raise ValueError("the end of the last message is missing")
     from cfgrib import DatasetBuildError, open_datasets
 
     try:
-        return xr.open_dataset(path, engine="cfgrib", backend_kwargs={"indexpath": ""}, decode_timedelta=True)
+        raw = xr.open_dataset(path, engine="cfgrib", backend_kwargs={"indexpath": ""}, decode_timedelta=True)
+        return _scanned_longitude(raw)
     except DatasetBuildError:
-        parts = open_datasets(str(path), backend_kwargs={"indexpath": ""})
-        return xr.merge([canonical(part) for part in parts], join="exact", compat="no_conflicts", combine_attrs="drop")
+        parts = [_scanned_longitude(part) for part in open_datasets(str(path), backend_kwargs={"indexpath": ""})]
+        parts = [canonical(part) for part in parts]
+        return xr.merge(parts, join="exact", compat="no_conflicts", combine_attrs="drop")
+
+
+def _scanned_longitude(ds: xr.Dataset) -> xr.Dataset:
+    """Longitudes in the order of the data: cfgrib sorts them, which misplaces a region written across 0 degrees."""
+    if "longitude" not in ds.dims or not ds.data_vars:
+        return ds
+    header = next(iter(ds.data_vars.values())).attrs
+    first, step = header.get("GRIB_longitudeOfFirstGridPointInDegrees"), header.get("GRIB_iDirectionIncrementInDegrees")
+    if header.get("GRIB_gridType") != "regular_ll" or first is None or not step:
+        return ds
+    if abs(float(ds["longitude"][0]) - first) < 1e-3 * step:
+        return ds
+    step = -step if header.get("GRIB_iScansNegatively") else step
+    values = first + step * np.arange(ds.sizes["longitude"])
+    return ds.assign_coords(longitude=("longitude", values, ds["longitude"].attrs))
 
 
 def _zarr(path: Path) -> xr.Dataset:
     """A Zarr store on disk."""
     if find_spec("zarr") is None:
         raise ImportError(f"{path} is a Zarr store; to read it: pip install 'sciml_diffusion[zarr]'")
-    return xr.open_dataset(path, engine="zarr", chunks=None, decode_timedelta=False)
+    return xr.open_dataset(path, engine="zarr", chunks=None, consolidated=False, decode_timedelta=False)
 
 
 def _first_line(error: Exception) -> str:
@@ -120,4 +150,10 @@ def _first_line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:200]
 
 
-_OPENERS = {"netcdf3": _netcdf("scipy"), "netcdf4": _netcdf("h5netcdf"), "grib": _grib, "zip": _zip, "zarr": _zarr}
+_OPENERS = {
+    "netcdf3": _netcdf("scipy"),
+    "netcdf4": _netcdf("h5netcdf", phony_dims="sort"),
+    "grib": _grib,
+    "zip": _zip,
+    "zarr": _zarr,
+}

@@ -22,13 +22,17 @@ def blocked_folds(time: np.ndarray, folds: int = 5, gap: np.timedelta64 = DAY) -
     days = _dates(time).astype("datetime64[D]")
     blocks = np.array_split(np.unique(days), folds) if folds >= 2 else []
     if not blocks or any(len(block) == 0 for block in blocks):
-        raise ValueError(f"{folds} folds need at least 2 blocks and one day for each; the fields have {len(np.unique(days))} days")
+        raise ValueError(
+            f"{folds} folds need at least 2 blocks and one day for each; the fields have {len(np.unique(days))} days"
+        )
     result = []
     for block in blocks:
         test = (days >= block[0]) & (days <= block[-1])
         near = (time >= block[0] - gap) & (time < block[-1] + DAY + gap)
         if near.all():
-            raise ValueError(f"the fold {block[0]} to {block[-1]} leaves no training outside its gap; use fewer folds or a smaller gap")
+            raise ValueError(
+                f"the fold {block[0]} to {block[-1]} leaves no training outside its gap; use a smaller gap"
+            )
         result.append((np.flatnonzero(~near), np.flatnonzero(test)))
     return result
 
@@ -50,12 +54,14 @@ def by_dates(time: np.ndarray, train: tuple[str, str], test: tuple[str, str]) ->
     chosen = {}
     for name, (first, last) in (("training", train), ("test", test)):
         start, end = np.datetime64(first), np.datetime64(last)
-        if end < start:
+        end = end + np.timedelta64(1, np.datetime_data(end.dtype)[0])
+        if end <= start:
             raise ValueError(f"the {name} period ends ({last}) before it begins ({first})")
-        unit = np.datetime_data(end.dtype)[0]
-        index = np.flatnonzero((time >= start) & (time < end + np.timedelta64(1, unit)))
+        index = np.flatnonzero((time >= start) & (time < end))
         if not len(index):
-            raise ValueError(f"the {name} period {first} to {last} holds no field; the fields span {time[0]} to {time[-1]}")
+            raise ValueError(
+                f"the {name} period {first} to {last} holds no field; the fields span {time[0]} to {time[-1]}"
+            )
         chosen[name] = index
     if len(np.intersect1d(chosen["training"], chosen["test"])):
         raise ValueError(f"the training period {train} and the test period {test} overlap")
@@ -66,5 +72,7 @@ def _dates(time: np.ndarray) -> np.ndarray:
     """Times that must be dates."""
     time = np.asarray(time)
     if time.dtype.kind != "M":
-        raise ValueError(f"a split by days needs dated fields (datetime64), got times of type {time.dtype}; split by sample instead")
+        raise ValueError(
+            f"a split by days needs dated fields (datetime64), got times of type {time.dtype}; split by sample instead"
+        )
     return time

@@ -13,15 +13,17 @@ def hours_of(time: np.ndarray) -> Tensor:
     """Hour of the day (UTC), 0 to 23, of datetime64 times: shape (T,) -> (T,)."""
     time = np.asarray(time)
     if time.dtype.kind != "M":
-        raise ValueError(f"an hourly climatology needs dated fields (datetime64), got times of type {time.dtype}; use mean_std")
+        raise ValueError(
+            f"an hourly climatology needs dated fields (datetime64), got times of type {time.dtype}; use mean_std"
+        )
     return torch.from_numpy(time.astype("datetime64[h]").astype(np.int64) % HOURS)
 
 
 def hourly_mean(fields: Tensor, time: np.ndarray, harmonics: int | None = None) -> Tensor:
     """Mean of each hour of the day, at every point.
 
-    With `harmonics` = K it is the least-squares fit of a_0 + sum_{k <= K} a_k cos(2 pi k h / 24) + b_k sin(2 pi k h / 24)
-    instead, which has 2 K + 1 numbers rather than 24 and so less noise from a short training period.
+    With `harmonics` = K it is the least-squares fit of a_0 + sum_k^K a_k cos(2 pi k h / 24) + b_k sin(2 pi k h / 24),
+    which has 2 K + 1 numbers rather than 24 and so less noise from a short training period.
 
     Arguments:
         fields: with shape (T, C, *S).
@@ -45,7 +47,9 @@ def hourly_mean(fields: Tensor, time: np.ndarray, harmonics: int | None = None) 
     if harmonics is not None:
         present = count > 0
         if int(present.sum()) < 2 * harmonics + 1:
-            raise ValueError(f"{harmonics} harmonics need {2 * harmonics + 1} hours of the day; the data have {int(present.sum())}")
+            raise ValueError(
+                f"{harmonics} harmonics need {2 * harmonics + 1} hours of the day; the data have {int(present.sum())}"
+            )
         basis = _harmonic_basis(harmonics).to(total)[present]
         weight = count[present].sqrt()
         fit = torch.linalg.lstsq(basis * weight[:, None], mean[present].flatten(1) * weight[:, None]).solution

@@ -66,9 +66,7 @@ def windows(fields: Tensor, length: int, stride: int = 1, segments: list[slice] 
     """
     segments = [slice(0, len(fields))] if segments is None else segments
     window_index(segments, length, stride)
-    parts = [
-        fields[s].unfold(0, length, stride).movedim(-1, 2) for s in segments if s.stop - s.start >= length
-    ]
+    parts = [fields[s].unfold(0, length, stride).movedim(-1, 2) for s in segments if s.stop - s.start >= length]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
@@ -76,14 +74,17 @@ def window_length(window: str | int | float, step: np.timedelta64 | float) -> in
     """Number of frames of a window.
 
     Arguments:
-        window: a duration such as "8h" for dated fields, a duration in model time (a float), or a number of frames (an int).
+        window: a duration such as "8h" for dated fields, a duration in model time (a float), or a number of
+            frames (an int).
         step: time between frames.
 
     Raises:
         ValueError: a text that is no duration, or a duration that is no whole number (>= 1) of frames.
     """
     if isinstance(window, bool) or (isinstance(window, str) and not isinstance(step, np.timedelta64)):
-        raise ValueError(f"fields in model time need a window in frames (an int) or in model time (a float), got {window!r}")
+        raise ValueError(
+            f"fields in model time need a window in frames (an int) or in model time (a float), got {window!r}"
+        )
     if isinstance(window, int | np.integer):
         frames = float(window)
     elif isinstance(window, str):
@@ -96,5 +97,7 @@ def window_length(window: str | int | float, step: np.timedelta64 | float) -> in
     else:
         frames = window / step
     if frames < 0.5 or abs(frames - round(frames)) > 1e-6 * frames:
-        raise ValueError(f"a window of {window!r} holds {frames:g} frames of step {step}; it must be a whole number of at least 1")
+        raise ValueError(
+            f"a window of {window!r} holds {frames:g} frames of step {step}; it must be a whole number of at least 1"
+        )
     return round(frames)
