@@ -105,5 +105,5 @@ class AnchoredDenoiser(TrainableDenoiser):
         right = torch.searchsorted(self.log_sigma, place.contiguous()).clamp(1, len(self.log_sigma) - 1)
         left = right - 1
         share = (place - self.log_sigma[left]) / (self.log_sigma[right] - self.log_sigma[left])
-        share = share.reshape(*share.shape, *(1,) * (values.ndim - 1)).to(values)
+        share = share.reshape((*share.shape, *(1,) * (values.ndim - 1))).to(values)
         return torch.lerp(values[left], values[right], share)

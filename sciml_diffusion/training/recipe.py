@@ -18,6 +18,7 @@ from ..denoisers.backbones.unet import UNet
 from ..denoisers.base import Denoiser
 from ..denoisers.precondition import PreconditionedDenoiser
 from ..physics.grid import Grid
+from .augment import compose_augment
 from .calibrate import calibrate
 from .fit import FitConfig, fit
 from .objective import DenoisingLoss
@@ -54,6 +55,7 @@ def train_prior(
     network: dict | None = None,
     config: FitConfig | None = None,
     anchored: bool = True,
+    mirror: bool = False,
     folder: Path | None = None,
     resume: bool = False,
     progress: bool = True,
@@ -72,6 +74,8 @@ def train_prior(
         network: arguments of `UNet` over the defaults (width 32, multipliers (1, 2, 2), patch 2).
         config: numbers of the run; by default 2000 steps with an early stop.
         anchored: False leaves the anchor out (`PreconditionedDenoiser`).
+        mirror: the law of trajectories does not change under u(x) -> -u(-x), as for Burgers: half of the windows
+            are so reflected, on top of the random shift that every periodic axis gets.
         folder, resume, progress: see `fit`.
 
     Returns:
@@ -84,6 +88,7 @@ def train_prior(
     held = canonical(validation) if validation is not None else None
     source = _Trajectories(fields, window, held) if "sample" in fields.dims else _Series(fields, window, held)
     train, check = source.encoded()
+    augment = compose_augment(mirror) if source.periodic else None
     anchor, (low, high) = source.anchor, source.sigma_range
     backbone = _network(source, network or {}, 2 if anchored else 1, seed)
     log_sigma = torch.linspace(math.log(low), math.log(high), NODES)
@@ -94,7 +99,7 @@ def train_prior(
     objective = DenoisingLoss((low, high), "log-normal", log_mean=-0.7, log_std=1.6)
     report = fit(
         denoiser, train, check, objective, config,
-        seed=seed, augment=source.augment, folder=folder, resume=resume, progress=progress,
+        seed=seed, augment=augment, folder=folder, resume=resume, progress=progress,
     )  # fmt: skip
     card = {
         "seed": seed,
@@ -117,7 +122,7 @@ class _Trajectories:
         fields, window, held: as for `train_prior`.
     """
 
-    pool = "mode"
+    pool, periodic = "mode", True
     sigma_range = RANGE
 
     def __init__(self, fields: "xr.Dataset", window, held: "xr.Dataset | None"):
@@ -155,14 +160,6 @@ class _Trajectories:
     def final_anchor(self) -> Denoiser:
         return self.anchor
 
-    @staticmethod
-    def augment(x: Tensor, generator: torch.Generator) -> Tensor:
-        """A random shift along the periodic axis for each window; shape (N, C, T, X)."""
-        points = x.shape[-1]
-        shift = torch.randint(points, (len(x), 1), generator=generator)
-        place = ((torch.arange(points) + shift) % points)[:, None, None].expand(x.shape)
-        return x.gather(-1, place)
-
 
 class _Series:
     """One long series on two spatial axes: frames as channels, validated on blocks of days.
@@ -171,8 +168,7 @@ class _Series:
         fields, window, held: as for `train_prior`.
     """
 
-    pool = "scalar"
-    augment = None
+    pool, periodic = "scalar", False
 
     def __init__(self, fields: "xr.Dataset", window, held: "xr.Dataset | None"):
         from .fit_prior import fit_prior
