@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..observations.interpolation import corners, numeric_times
 from ..observations.units import convert_std, convert_units
 from ..physics.grid import Grid
 from .places import CIRCLE, rows_of, station_positions
@@ -87,26 +88,19 @@ def at_sensors(post: "xr.Dataset", name: str, table: "xr.Dataset") -> tuple[np.n
         weights at the nearest time, with shape (n, K).
     """
     grid = space_of(post, name)
-    inside = rows_of(table, name)
-    time, at = _numbers(post["time"].values, table["time"].values)
-    brackets = [_bracket(time, at, None)]
-    for dim, coordinate, period in zip(grid.dims, grid.coordinates, grid.periods, strict=True):
-        position = np.asarray(table[dim].values, dtype=np.float64)
-        if dim == "longitude":
-            middle = (coordinate[0] + coordinate[-1]) / 2
-            position = position - CIRCLE * np.round((position - middle) / CIRCLE)
-        brackets.append(_bracket(coordinate, position, period))
-    for _, _, _, within in brackets:
-        inside = inside & within
-    rows = np.flatnonzero(inside)
-    values = post[name].transpose("realization", "time", *grid.dims).values
+    time, moments = numeric_times(post["time"].values, table["time"].values)
+    order = np.argsort(time)
+    coordinates = (time[order], *grid.coordinates)
+    places = [moments, *(np.asarray(table[dim].values, np.float64) for dim in grid.dims)]
+    index, share, outside = corners(("time", *grid.dims), coordinates, (None, *grid.periods), places)
+    rows = np.flatnonzero(rows_of(table, name) & ~outside)
+    values = post[name].transpose("realization", "time", *grid.dims).values[:, order]
+    values = values.reshape(len(values), -1)
     x = np.zeros((len(values), len(rows)))
-    for corner in np.ndindex(*(2,) * len(brackets)):
-        index = tuple(b[c][rows] for b, c in zip(brackets, corner, strict=True))
-        share = np.prod([b[2][rows] if c else 1 - b[2][rows] for b, c in zip(brackets, corner, strict=True)], axis=0)
-        x += np.where(share > 0, share * values[(slice(None), *index)], 0.0)
-    low, high, part, _ = brackets[0]
-    nearest = np.where(part < 0.5, low, high)[rows]
+    for corner, weight in zip(index[rows].T, share[rows].T, strict=True):
+        x += np.where(weight > 0, weight * values[:, corner], 0.0)
+    middle = (coordinates[0][1:] + coordinates[0][:-1]) / 2
+    nearest = order[np.searchsorted(middle, moments[rows])]
     return rows, torch.from_numpy(x.T.copy()), weights_of(post)[torch.from_numpy(nearest)]
 
 
@@ -156,31 +150,3 @@ def _nothing(post: "xr.Dataset", table: "xr.Dataset", name: str) -> str:
     spans = [f"{d} {post[d].values.min()} .. {post[d].values.max()}" for d in ("time", *space_of(post, name).dims)]
     theirs = [f"{d} {table[d].values.min()} .. {table[d].values.max()}" for d in ("time", *space_of(post, name).dims)]
     return f"no sensor lies inside the posterior ({'; '.join(spans)}); the table covers {'; '.join(theirs)}"
-
-
-def _numbers(time: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two arrays of times as numbers: seconds since the first of `time` where they are dated."""
-    kinds = [np.asarray(t).dtype.kind == "M" for t in (time, other)]
-    if kinds[0] != kinds[1]:
-        says = ["dates" if kind else "numbers" for kind in kinds]
-        raise ValueError(f"the posterior's times are {says[0]}, but the other's are {says[1]}; give both in one form")
-    if not kinds[0]:
-        return np.asarray(time, np.float64), np.asarray(other, np.float64)
-    zero = np.asarray(time).min()
-    return tuple((np.asarray(t) - zero) / np.timedelta64(1, "s") for t in (time, other))
-
-
-def _bracket(axis: np.ndarray, at: np.ndarray, period: float | None) -> tuple[np.ndarray, ...]:
-    """Neighbours (low, high) of positions on an axis, the share of high, and whether the position is inside."""
-    order = np.argsort(axis)
-    nodes, slack = axis[order], 1e-6 * float(np.ptp(axis)) / max(len(axis) - 1, 1)
-    if period is not None:
-        at = nodes[0] + (at - nodes[0]) % period
-        nodes, order = np.append(nodes, nodes[0] + period), np.append(order, order[0])
-    inside = (at >= nodes[0] - slack) & (at <= nodes[-1] + slack)
-    if len(nodes) == 1:
-        zero = np.zeros(len(at), dtype=int)
-        return order[zero], order[zero], np.zeros(len(at)), np.abs(at - nodes[0]) <= 1e-9
-    right = np.clip(np.searchsorted(nodes, at), 1, len(nodes) - 1)
-    part = np.clip((at - nodes[right - 1]) / (nodes[right] - nodes[right - 1]), 0, 1)
-    return order[right - 1], order[right], part, inside

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..observations.interpolation import numeric_times
 from ..observations.units import convert_units
 from .places import CIRCLE, area_weights, sensor_cells
 from .scores import points, summarise
-from .stations import _numbers, fields_of, is_table, space_of, station_points, weights_of, with_time
+from .stations import fields_of, is_table, space_of, station_points, weights_of, with_time
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -107,7 +108,7 @@ def _like(target: "xr.DataArray", dims: tuple[str, ...], name: str) -> "xr.DataA
 def _common(post: "xr.Dataset", target: "xr.DataArray", dim: str) -> tuple[np.ndarray, np.ndarray]:
     """Positions along an axis of what both hold: in the posterior's order, equal to 1 % of its step."""
     if dim == "time":
-        ours, theirs = _numbers(post[dim].values, target[dim].values)
+        ours, theirs = numeric_times(post[dim].values, target[dim].values)
     else:
         ours, theirs = (np.asarray(d[dim].values, dtype=np.float64) for d in (post, target))
     pool, index = theirs, np.arange(len(theirs))
