@@ -106,25 +106,29 @@ def test_levels_in_pascal_and_members():
     assert to_tensor(out).shape == (2, 3, 2, 2, 2)
 
 
-def _refuses(ds, *words):
+def _refuses(ds, *words) -> str:
+    """The message of the refusal, which holds the words."""
     with pytest.raises(ValueError) as caught:
         canonical(ds)
     for word in words:
         assert word in str(caught.value), str(caught.value)
+    return str(caught.value)
 
 
 def test_refusals_say_what_to_do():
     good = fields([0, 1])
-    _refuses(good.isel(time=0, drop=True), "no time axis", "expand_dims")
-    _refuses(good.drop_vars("time"), "without values", "assign_coords")
-    _refuses(good.isel(time=[0, 1, 1]), "more than once", "drop_duplicates")
-    _refuses(good.isel(time=[0, 1, 0]), "more than once", "drop_duplicates")
-    _refuses(good.isel(time=[0, 2, 1]), "do not increase", "sortby")
-    _refuses(good.assign_coords(time=[np.datetime64("2020"), np.datetime64("NaT"), np.datetime64("2021")]), "missing")
-    _refuses(good.assign_coords(time=np.array(["2020-02-30", "2020-03-01", "2020-03-02"])), "convert_calendar")
-    _refuses(good.rename(longitude="station"), "unknown dims station", "rename")
-    _refuses(good.expand_dims(step=[0, 1]), "2 steps", "isel(step=0)")
-    _refuses(good.mean(("latitude", "longitude")), "no variable has both")
+    assert _refuses(good.isel(time=0, drop=True), "no time axis", "expand_dims")
+    assert _refuses(good.drop_vars("time"), "without values", "assign_coords")
+    assert _refuses(good.isel(time=[0, 1, 1]), "more than once", "drop_duplicates")
+    assert _refuses(good.isel(time=[0, 1, 0]), "more than once", "drop_duplicates")
+    assert _refuses(good.isel(time=[0, 2, 1]), "do not increase", "sortby")
+    assert _refuses(
+        good.assign_coords(time=[np.datetime64("2020"), np.datetime64("NaT"), np.datetime64("2021")]), "missing"
+    )
+    assert _refuses(good.assign_coords(time=np.array(["2020-02-30", "2020-03-01", "2020-03-02"])), "convert_calendar")
+    assert _refuses(good.rename(longitude="station"), "unknown dims station", "rename")
+    assert _refuses(good.expand_dims(step=[0, 1]), "2 steps", "isel(step=0)")
+    assert _refuses(good.mean(("latitude", "longitude")), "no variable has both")
     with pytest.raises(TypeError, match="ndarray"):
         canonical(np.zeros(3))
 

@@ -96,25 +96,27 @@ def test_zarr_store(truth, tmp_path):
     np.testing.assert_allclose(open_path(tmp_path / "store").t2m, truth.t2m, rtol=1e-6)
 
 
-def _refuses(path, kind, *words):
+def _refuses(path, kind, *words) -> str:
+    """The message of the refusal, which names the file and holds the words."""
     with pytest.raises(kind) as caught:
         open_path(path)
     message = str(caught.value)
     assert path.name in message
     for word in words:
         assert word in message, message
+    return message
 
 
 def test_missing_folder_empty_and_unknown(tmp_path):
-    _refuses(tmp_path / "nothing.nc", FileNotFoundError, "no file")
-    _refuses(tmp_path, IsADirectoryError, "folder")
+    assert _refuses(tmp_path / "nothing.nc", FileNotFoundError, "no file")
+    assert _refuses(tmp_path, IsADirectoryError, "folder")
     for content, word in (
         (b"", "empty"),
         (b"time,latitude\n1,2\n", "no known format"),
         (b"CDF\x05" + bytes(60), "CDF-5"),
     ):
         (tmp_path / "f.nc").write_bytes(content)
-        _refuses(tmp_path / "f.nc", ValueError, word)
+        assert _refuses(tmp_path / "f.nc", ValueError, word)
 
 
 @pytest.mark.parametrize("engine", ["scipy", "h5netcdf"])
@@ -122,7 +124,7 @@ def test_missing_folder_empty_and_unknown(tmp_path):
 def test_truncated(legacy, tmp_path, engine, part):
     content = legacy(engine=engine).read_bytes()
     (tmp_path / "cut.nc").write_bytes(content[: int(part * len(content))])
-    _refuses(tmp_path / "cut.nc", ValueError, "damaged or incomplete")
+    assert _refuses(tmp_path / "cut.nc", ValueError, "damaged or incomplete")
 
 
 def test_truncated_zip_and_a_zip_of_something_else(tmp_path):
@@ -130,23 +132,23 @@ def test_truncated_zip_and_a_zip_of_something_else(tmp_path):
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("readme.txt", "words")
     (tmp_path / "z.nc").write_bytes(buffer.getvalue())
-    _refuses(tmp_path / "z.nc", ValueError, "readme.txt")
+    assert _refuses(tmp_path / "z.nc", ValueError, "readme.txt")
     (tmp_path / "z.nc").write_bytes(buffer.getvalue()[:20])
-    _refuses(tmp_path / "z.nc", ValueError, "damaged or incomplete")
+    assert _refuses(tmp_path / "z.nc", ValueError, "damaged or incomplete")
 
 
 def test_without_time_or_with_unknown_dims(truth, tmp_path):
     truth.isel(time=0, drop=True).to_netcdf(tmp_path / "still.nc", engine="h5netcdf")
-    _refuses(tmp_path / "still.nc", ValueError, "no time axis", "expand_dims")
+    assert _refuses(tmp_path / "still.nc", ValueError, "no time axis", "expand_dims")
     truth.rename(longitude="cell").to_netcdf(tmp_path / "cells.nc", engine="h5netcdf")
-    _refuses(tmp_path / "cells.nc", ValueError, "unknown dims cell", "rename")
+    assert _refuses(tmp_path / "cells.nc", ValueError, "unknown dims cell", "rename")
 
 
 def test_another_calendar(tmp_path):
     time = ("time", [0, 1, 2], {"units": "days since 2000-01-01", "calendar": "noleap"})
     ds = xr.Dataset({"u": (("time", "x"), np.zeros((3, 4)))}, coords={"time": time, "x": np.arange(4.0)})
     ds.to_netcdf(tmp_path / "noleap.nc", engine="h5netcdf")
-    _refuses(tmp_path / "noleap.nc", ValueError, "standard calendar")
+    assert _refuses(tmp_path / "noleap.nc", ValueError, "standard calendar")
 
 
 def test_hdf5_that_is_not_netcdf(tmp_path):
@@ -154,23 +156,23 @@ def test_hdf5_that_is_not_netcdf(tmp_path):
 
     with h5py.File(tmp_path / "array.h5", "w") as file:
         file["tensor"] = np.zeros((3, 4))
-    _refuses(tmp_path / "array.h5", ValueError, "tensor", "no named dims")
+    assert _refuses(tmp_path / "array.h5", ValueError, "tensor", "no named dims")
     with h5py.File(tmp_path / "groups.h5", "w") as file:
         file["t0_fields/u"] = np.zeros((3, 4))
-    _refuses(tmp_path / "groups.h5", ValueError, "no variables at the top")
+    assert _refuses(tmp_path / "groups.h5", ValueError, "no variables at the top")
 
 
 def test_grib_without_the_extra_names_it(tmp_path, monkeypatch):
     (tmp_path / "f.nc").write_bytes(b"GRIB" + bytes(40) + b"7777")
     find = importlib.util.find_spec
     monkeypatch.setattr("sciml_diffusion.data.open.find_spec", lambda name: None if name == "cfgrib" else find(name))
-    _refuses(tmp_path / "f.nc", ImportError, "pip install 'sciml_diffusion[grib]'")
+    assert _refuses(tmp_path / "f.nc", ImportError, "pip install 'sciml_diffusion[grib]'")
 
 
 def test_grib_cut_short(tmp_path):
     pytest.importorskip("cfgrib")
     (tmp_path / "f.grib").write_bytes(b"GRIB" + bytes(400))
-    _refuses(tmp_path / "f.grib", ValueError, "last message")
+    assert _refuses(tmp_path / "f.grib", ValueError, "last message")
 
 
 def test_grib_round_trip_through_eccodes(truth, tmp_path):
