@@ -92,6 +92,8 @@ def test_errors(table):
     with pytest.raises(ValueError, match="no coordinate latitude, longitude; it has .*x"):
         sensor_cells(region(), table([0.5], dims=("x",)))
     with pytest.raises(ValueError, match="no sensor of 'z'"):
-        sensor_distance(region(), table([(57.0, 0.0)]).assign_coords(variable=("observation", ["t2m"] * 6)).isel(
-            observation=slice(0, 0)
-        ), "z")
+        sensor_distance(
+            region(),
+            table([(57.0, 0.0)]).assign_coords(variable=("observation", ["t2m"] * 6)).isel(observation=slice(0, 0)),
+            "z",
+        )

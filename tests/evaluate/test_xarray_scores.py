@@ -68,9 +68,10 @@ def test_orientation_units_longitudes_and_surplus_do_not_matter(pair, table):
 def test_only_common_times_and_places_count(pair):
     post, truth = pair
     part = truth.isel(time=[1, 3], latitude=slice(2, 5))
-    same(score_dataset(post, part), score_dataset(post.isel(time=[1, 3], latitude=slice(2, 5)), part) | {
-        "ess": score_dataset(post, truth)["ess"]
-    })
+    same(
+        score_dataset(post, part),
+        score_dataset(post.isel(time=[1, 3], latitude=slice(2, 5)), part) | {"ess": score_dataset(post, truth)["ess"]},
+    )
     one = score_dataset(post.isel(time=2), truth)
     assert one["points"] == 63
 
@@ -91,9 +92,7 @@ def test_missing_truth_is_left_out(pair):
 def test_one_dimensional_fields_and_model_time():
     rng = np.random.default_rng(0)
     time, x = np.linspace(0, 1, 5), np.arange(16) / 16
-    post = xr.Dataset(
-        {"u": (("realization", "time", "x"), rng.standard_normal((8, 5, 16)))}, {"time": time, "x": x}
-    )
+    post = xr.Dataset({"u": (("realization", "time", "x"), rng.standard_normal((8, 5, 16)))}, {"time": time, "x": x})
     truth = xr.Dataset({"u": (("x", "time"), rng.standard_normal((16, 5)))}, {"time": time, "x": x})
     assert score_dataset(post, truth)["points"] == 80
 
