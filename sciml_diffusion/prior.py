@@ -74,7 +74,11 @@ class Prior:
         return self
 
     def save(self, folder: Path) -> None:
-        """Writes prior.json and prior.safetensors to a folder, whole or not at all."""
+        """Writes prior.json and prior.safetensors to a folder of their own, whole or not at all.
+
+        Raises:
+            FileExistsError: the folder holds something else than a prior.
+        """
         from safetensors.torch import save_file
 
         tensors: dict[str, Tensor] = {}
@@ -94,15 +98,22 @@ class Prior:
         for dim, values in zip(self.grid.dims, self.grid.coordinates, strict=True):
             tensors[f"grid.{dim}"] = torch.from_numpy(np.asarray(values, dtype=np.float64).copy())
         folder = Path(folder)
+        if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "prior.json").is_file())):
+            raise FileExistsError(f"{folder} exists and holds no prior; save to a folder of its own")
         partial = folder.with_name(folder.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial / "prior.safetensors")
         (partial / "prior.json").write_text(json.dumps(document, indent=1))
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ("prior.safetensors", "prior.json"):
-            os.replace(partial / name, folder / name)
-        partial.rmdir()
+        replaced = folder.with_name(folder.name + ".replaced")
+        shutil.rmtree(replaced, ignore_errors=True)
+        if folder.exists():
+            for other in folder.iterdir():  # a model card and its pictures stay
+                if not (partial / other.name).exists():
+                    shutil.copy2(other, partial)
+            os.replace(folder, replaced)
+        os.replace(partial, folder)
+        shutil.rmtree(replaced, ignore_errors=True)
 
     @classmethod
     def load(cls, folder: Path) -> "Prior":
