@@ -24,17 +24,13 @@ def open_dataset(source: "str | Path") -> "xr.Dataset":
     """Opens a shipped sample by name, or any file of a supported format by path, as canonical fields.
 
     Raises:
-        FileNotFoundError: no shipped sample and no file of that name (near names are suggested).
-        ValueError: the file is of no known format, truncated, or has no time.
+        FileNotFoundError: no such file.
+        ValueError: an unknown name (near names are suggested); a file of no known format, truncated, or without time.
     """
-    from .data.catalogue import dataset_path, names
+    from .data.catalogue import resolve
     from .data.open import open_path
 
-    path = Path(source)
-    if path.exists() or path.suffix or len(path.parts) > 1:
-        return open_path(path)
-    _known(str(source), names(), "dataset", "a path to a file")
-    return open_path(dataset_path(str(source)))
+    return open_path(resolve(source))
 
 
 def load_prior(source: "str | Path") -> Prior:
@@ -177,27 +173,13 @@ def fit_prior(fields: "xr.Dataset", window: "str | int" = "8h", **options) -> Pr
         ValueError: too few frames, or a grid too large (the error says how to coarsen it).
     """
     from .data.container import canonical
+    from .data.windows import window_length
     from .training.fit_prior import fit_prior as fit
 
     fields = canonical(fields)
-    denoiser, codec, grid, step, variables, sigma_range, card = fit(fields, window_frames(window, fields["time"].values), **options)
-    frames = window_frames(window, fields["time"].values)
+    frames = window_length(window, np.diff(fields["time"].values).min())
+    denoiser, codec, grid, step, variables, sigma_range, card = fit(fields, frames, **options)
     return Prior(denoiser, codec, grid, tuple(Variable(**v) for v in variables), frames, step, sigma_range, card)
-
-
-def window_frames(window: "str | int", time: np.ndarray) -> int:
-    """Number of frames in a window given as frames or as a time such as "8h"."""
-    if isinstance(window, int):
-        return window
-    import pandas as pd
-
-    if not np.issubdtype(time.dtype, np.datetime64):
-        raise ValueError(f"window={window!r} is a time span, but the fields have no dates; give the number of frames")
-    step = np.median(np.diff(time).astype("timedelta64[ns]").astype(np.int64))
-    frames = pd.Timedelta(window).value / step
-    if frames < 1 or abs(frames - round(frames)) > 1e-6:
-        raise ValueError(f"window={window!r} is not a whole number of steps of {pd.Timedelta(int(step), 'ns')}")
-    return round(frames)
 
 
 def score(post: "xr.Dataset", truth: "xr.Dataset", obs: "xr.Dataset | None" = None, seed: int = 0) -> dict:

@@ -1,21 +1,14 @@
 """Shipped datasets by name: beside the package in a source checkout, inside it in an installed wheel."""
 
 from difflib import get_close_matches
-from importlib.resources import files
 from pathlib import Path
 
-PACKAGE = __package__.split(".")[0]
-
-
-def folders() -> list[Path]:
-    """The folders that may hold shipped datasets, in the order in which they are tried."""
-    package = Path(str(files(PACKAGE)))
-    return [folder for folder in (package.parent / "datasets", package / "_datasets") if folder.is_dir()]
+from ..resources import resource_folder
 
 
 def names() -> list[str]:
     """Names of the shipped datasets: folders that hold NAME/NAME.nc."""
-    return sorted({entry.name for folder in folders() for entry in folder.iterdir() if _file(entry).is_file()})
+    return sorted(entry.name for entry in resource_folder("datasets").iterdir() if _file(entry).is_file())
 
 
 def dataset_path(name: str) -> Path:
@@ -25,7 +18,7 @@ def dataset_path(name: str) -> Path:
         ValueError: an unknown name; near names are suggested.
     """
     if name in names():
-        return next(_file(folder / name) for folder in folders() if _file(folder / name).is_file())
+        return _file(resource_folder("datasets") / name)
     near = get_close_matches(name, names(), n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"shipped are {', '.join(names()) or 'none'}."
     raise ValueError(f"there is no shipped dataset and no file {name!r}; {hint} A path opens a file of your own")
