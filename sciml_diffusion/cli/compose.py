@@ -11,7 +11,7 @@ from ..resources import resource_folder
 from .usage import groups, leaves
 
 KEY = re.compile(r"^[A-Za-z_][\w-]*(\.[\w-]+)*$")
-PLAIN = re.compile(r"^[\w./+-]*$")
+PLAIN = re.compile(r"^[\w./+-]+$")  # letters, digits and what numbers and paths are made of
 
 
 def compose(verb: str, words: Sequence[str]) -> DictConfig:
@@ -25,24 +25,21 @@ def compose(verb: str, words: Sequence[str]) -> DictConfig:
     """
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
 
     choices, given = groups(verb), [_split(word) for word in words]
-    chosen = {key: value for key, value in given if key in choices}
-    for key, value in chosen.items():
-        _check(value, leaves(choices[key][0]), key)
-    overrides = [f"{choices[key][0]}@{key}={value}" for key, value in chosen.items()]
+    overrides = []
+    for key, value in given:
+        if key in choices:
+            _check(value, leaves(choices[key][0]), key)
+            group = choices[key][0]
+            overrides.append(f"{group}={value}" if group == key else f"{group}@{key}={value}")
     with initialize_config_dir(str(resource_folder("configs").resolve()), version_base="1.3"):
-        known = keys(hydra_compose(verb, overrides))
-        for key, value in given:
-            if key not in choices:
-                _check(key, known)
-                overrides.append(f"{key}={quoted(value)}")
-        try:
-            config = hydra_compose(verb, overrides)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise ValueError(f"the settings {' '.join(words)} do not fit: {str(error).splitlines()[0]}") from error
+        config = hydra_compose(verb, overrides)
+    known = keys(config)
+    for key, value in given:
+        if key not in choices:
+            _check(key, known)
+            OmegaConf.update(config, key, parsed(key, value))
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
         needed = ", ".join(f"{key}=..." for key in missing)
@@ -63,14 +60,23 @@ def keys(config: DictConfig | ListConfig, prefix: str = "") -> list[str]:
     return found
 
 
-def quoted(value: str) -> str:
-    """A value as hydra's grammar reads it: numbers, words and lists as they are, anything else as a quoted string."""
+def parsed(key: str, value: str):
+    """The value of a word: numbers, true, false, null and lists in hydra's grammar; anything else is text as it is.
+
+    Raises:
+        ValueError: a list that is not closed, for example.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
     if value.startswith("~/"):
         value = str(Path(value).expanduser())
-    if value[:1] in "[{'\"" or PLAIN.match(value):
-        return value
-    escaped = re.sub(r"(\\*)'", lambda m: m[1] * 2 + "\\'", value.replace("${", "\\${"))
-    return f"'{escaped}'"
+    if value[:1] not in ("[", "{") and not PLAIN.match(value):
+        return value.replace("${", "\\${")
+    try:
+        return OverridesParser.create().parse_override(f"{key}={value}").value()
+    except HydraException as error:
+        raise ValueError(f"{key}={value} cannot be read; a list is written '{key}=[1, 2]'") from error
 
 
 def _split(word: str) -> tuple[str, str]:

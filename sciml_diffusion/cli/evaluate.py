@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .compose import compose
-from .posterior import one_trajectory
+from .fields import open_fields
 from .run_folder import RunFolder
 from .show import table
 
@@ -27,7 +27,7 @@ def run(words: Sequence[str]) -> int:
         if str(config.truth).endswith(".csv"):
             truth = api.observe(config.truth, std=config.std)
         else:
-            truth = one_trajectory(api.open_dataset(config.truth), config.sample)
+            truth = open_fields(config.truth, sample=config.sample)
         scores = api.score(post, truth, obs, config.seed)
         case, method = str(post.attrs.get("prior") or source), str(post.attrs.get("method", "posterior")).lower()
         folder.metrics = {case: {method: scores}}

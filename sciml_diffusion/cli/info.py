@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..resources import resource_folder
 from .compose import compose
 from .show import facts, table
 
@@ -21,21 +22,18 @@ def describe(name: str) -> str:
     Raises:
         FileNotFoundError: there is no such thing. ValueError: it cannot be read.
     """
-    folder = Path(name)
-    if folder.is_dir() and (folder / "config.yaml").is_file():
-        return run_folder(folder)
     from .. import api
 
-    parts = []
-    if (folder / "prior.json").is_file() or (api.ZOO / name / "prior.json").is_file():
-        parts.append(prior(api.load_prior(name)))
-    try:
-        fields = api.open_dataset(name)
-    except FileNotFoundError:
-        if not parts:
-            raise
-    else:
-        parts.append(dataset(name, fields))
+    folder = Path(name)
+    if (folder / "config.yaml").is_file():
+        parts = [run_folder(folder)]
+        return "\n\n".join(parts + ([prior(api.load_prior(folder))] if (folder / "prior").is_dir() else []))
+    if (folder / "prior.json").is_file():
+        return prior(api.load_prior(folder))
+    shipped = (api.ZOO / name / "prior.json").is_file()
+    parts = [prior(api.load_prior(name))] if shipped else []
+    if not shipped or (resource_folder("datasets") / name / f"{name}.nc").is_file():
+        parts.append(dataset(name, api.open_dataset(name)))
     return "\n\n".join(parts)
 
 
@@ -52,8 +50,6 @@ def prior(prior) -> str:
 
 def dataset(name: str, fields) -> str:
     """Variables, axes and card of fields."""
-    from ..resources import resource_folder
-
     lines = [f"dataset\n{fields}"]
     card = resource_folder("datasets") / name / "README.md"
     if card.is_file():

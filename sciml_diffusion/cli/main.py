@@ -1,5 +1,6 @@
 """The console command: `sciml-diffusion VERB key=value ...`. Help is printed without importing torch or hydra."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -38,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output has left
+        return 0
     except USER_ERRORS as error:
         if debug:
             raise

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from .build import instantiate
 from .compose import compose
+from .fields import open_fields
 from .run_folder import RunFolder
 from .show import table
 
@@ -41,27 +42,9 @@ def inputs(config) -> tuple:
     """The fields to score against (or None), and the table of sensors: read, or drawn in the fields."""
     from .. import api
 
-    truth = None
-    if config.data is not None:
-        truth = one_trajectory(api.open_dataset(config.data), config.sample)
-        if config.period is not None:
-            first, slash, last = str(config.period).partition("/")
-            if not slash:
-                raise ValueError(f"period is FIRST/LAST, for example 2019-03-26/2019-03-27; got {config.period!r}")
-            truth = truth.sel(time=slice(first, last))
-            if truth.sizes["time"] == 0:
-                raise ValueError(f"{config.data} has no frame in the period {config.period}")
+    truth = None if config.data is None else open_fields(config.data, config.period, config.sample)
     if config.obs is not None:
         return truth, api.observe(config.obs, std=config.std)
     if config.std is None:
         raise ValueError("sensors drawn in data need std=<noise in the units of the values>")
     return truth, api.observe(truth, stations=config.stations, std=config.std, seed=config.seed)
-
-
-def one_trajectory(fields, sample: int):
-    """The fields themselves, or one trajectory where they hold several along `sample`."""
-    if "sample" not in fields.dims:
-        return fields
-    if not 0 <= sample < fields.sizes["sample"]:
-        raise ValueError(f"sample must lie in 0 ... {fields.sizes['sample'] - 1}; got {sample}")
-    return fields.isel(sample=sample)

@@ -3,19 +3,20 @@
 import json
 import math
 import os
-import platform
 import shutil
-import subprocess
 import sys
 import time
-from datetime import UTC, datetime
-from importlib import metadata
+from datetime import datetime
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-RECORDED = ("torch", "numpy", "scipy", "pandas", "xarray", "h5netcdf", "neuraloperator", "accelerate", "safetensors")
+from .compose import keys
+from .versions import versions
+
 MARK = "metrics.json"  # a run folder is finished when it has this file
+RECORDS = ("config.yaml", "versions.json", MARK)
+FREE = ("out", "overwrite", "resume", "name", "steps", "preset.config.steps")  # settings that a resumed run may change
 
 
 class RunFolder:
@@ -30,6 +31,7 @@ class RunFolder:
 
     Raises:
         FileExistsError: `out` holds a finished run, an unfinished one, or files that are no run of ours.
+        ValueError: a run that is to go on was begun with other settings.
     """
 
     def __init__(self, verb: str, config: DictConfig, resumable: bool = False):
@@ -38,8 +40,11 @@ class RunFolder:
         self.partial = self.out.with_name(self.out.name + ".partial")
         self.verb, self.config, self.resumable = verb, config, resumable
         self.metrics: dict = {}
+        self.resuming = False  # whether the folder holds what an earlier run left
         self.overwrite, self.resume = bool(config.get("overwrite")), bool(config.get("resume"))
         self._refuse_if_taken()
+        if self.resume and resumable:
+            self._refuse_other_settings(self.partial if self.partial.exists() else self.out)
 
     def __enter__(self) -> "RunFolder":
         self._began = time.time()
@@ -50,6 +55,7 @@ class RunFolder:
             shutil.copytree(self.out, self.partial)
             (self.partial / MARK).unlink(missing_ok=True)
         self.partial.mkdir(parents=True, exist_ok=True)
+        self.resuming = any(path.name not in RECORDS for path in self.partial.iterdir())
         OmegaConf.save(self.config, self.partial / "config.yaml")
         return self
 
@@ -67,7 +73,7 @@ class RunFolder:
         return self.partial / name
 
     def _abandon(self) -> None:
-        if self.resumable and any(p.name != "config.yaml" for p in self.partial.iterdir()):
+        if self.resumable and any(p.name not in RECORDS for p in self.partial.iterdir()):
             print(f"unfinished: {self.partial} is kept; resume=true goes on from there", file=sys.stderr)
             return
         shutil.rmtree(self.partial, ignore_errors=True)
@@ -85,6 +91,19 @@ class RunFolder:
         os.replace(self.partial, self.out)
         shutil.rmtree(old, ignore_errors=True)
 
+    def _refuse_other_settings(self, begun: Path) -> None:
+        """A run that goes on must have the settings with which it began."""
+        if not (begun / "config.yaml").is_file():
+            return
+        before = OmegaConf.load(begun / "config.yaml")
+        for key in (key for key in keys(self.config) if key not in FREE):
+            old, new = OmegaConf.select(before, key), OmegaConf.select(self.config, key)
+            if not OmegaConf.is_config(new) and old != new:
+                raise ValueError(
+                    f"{begun} was begun with {key}={old}, now it is {new}; resume=true needs the same settings, "
+                    "overwrite=true starts anew"
+                )
+
     def _refuse_if_taken(self) -> None:
         if self.out.exists() and not self.out.is_dir():
             raise FileExistsError(f"{self.out} is a file; give another folder with out=")
@@ -100,44 +119,6 @@ class RunFolder:
             raise FileExistsError(
                 f"{self.partial} holds an unfinished run; resume=true goes on from it, overwrite=true starts anew"
             )
-
-
-def versions(seed: int | None, seconds: float) -> dict:
-    """What a run ran with: versions, platform, git commit of the package's source tree, seed, command and seconds."""
-    from .. import __version__
-
-    return {
-        "sciml_diffusion": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {name: _version(name) for name in RECORDED},
-        "commit": git_commit(),
-        "seed": seed,
-        "command": sys.argv,
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(seconds, 1),
-    }
-
-
-def git_commit() -> str | None:
-    """Commit of the source tree that the package runs from ("+changes" where files differ); None outside git."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
-        return None
-    options = {"capture_output": True, "text": True, "check": True, "timeout": 10}
-    try:
-        commit = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], **options).stdout.strip()
-        changes = subprocess.run(["git", "-C", str(root), "status", "--porcelain", "-uno"], **options).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return commit + ("+changes" if changes else "")
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _write_json(path: Path, content: dict) -> None:

@@ -34,6 +34,17 @@ def usage(verb: str, summary: str) -> str:
     lines += [re.sub(r"^(\w+): \?\?\?", r"\1:      (needed)", line) for line in settings]
     for key, (group, choice) in groups(verb).items():
         lines += ["", f"{key}: {choice}      # one of {', '.join(leaves(group))}"]
-        leaf = (resource_folder("configs") / group / f"{choice}.yaml").read_text(encoding="utf-8").splitlines()
-        lines += [f"{key}.{line}" for line in leaf if re.match(r"^[a-z]\w*:", line)]
+        lines += _flat((resource_folder("configs") / group / f"{choice}.yaml").read_text(encoding="utf-8"), key)
     return "\n".join(lines).strip()
+
+
+def _flat(text: str, prefix: str) -> list[str]:
+    """The settings of a leaf with their dotted names, values and comments."""
+    lines, path = [], [prefix]
+    for line in text.splitlines():
+        found = re.match(r"^( *)([a-z]\w*):(.*)$", line)
+        if found:
+            path = path[: 1 + len(found[1]) // 2] + [found[2]]
+            if found[3].partition("#")[0].strip():
+                lines.append(f"{'.'.join(path)}:{found[3]}")
+    return lines

@@ -1,4 +1,4 @@
-"""Run folders. Truth used: a run is there whole, with its record, or not at all, and a finished one is never lost unasked."""
+"""Run folders. Truth used: a run is there whole, with its record, or not at all; a finished one is kept."""
 
 import json
 from pathlib import Path
@@ -120,6 +120,19 @@ def test_a_finished_training_goes_on_from_a_copy(tmp_path):
     assert not (tmp_path / "run.partial" / "metrics.json").exists()
     with RunFolder("train", settings(out, overwrite=True), resumable=True) as folder:
         assert not folder.path("checkpoint").exists()
+
+
+def test_a_run_goes_on_with_its_own_settings_only(tmp_path):
+    out = tmp_path / "run"
+    interrupted(out, data="a.nc", steps=10)
+    with pytest.raises(ValueError, match="begun with data=a.nc, now it is b.nc"):
+        RunFolder("train", settings(out, data="b.nc", steps=10, resume=True), resumable=True)
+    assert (tmp_path / "run.partial" / "checkpoint").is_file()
+    with RunFolder("train", settings(out, data="a.nc", steps=20, resume=True), resumable=True) as folder:
+        assert folder.resuming
+    with pytest.raises(ValueError, match="begun with data=a.nc"):
+        RunFolder("train", settings(out, data="b.nc", resume=True), resumable=True)
+    assert not (tmp_path / "run.partial").exists()
 
 
 def test_the_default_folder_is_named_by_verb_and_time(tmp_path, monkeypatch):

@@ -1,0 +1,45 @@
+"""Gridded fields as the verbs take them: by name or path, cut to a period, one trajectory of several."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def open_fields(source: str, period: str | None = None, sample: int | None = None) -> "xr.Dataset":
+    """Opens fields and takes the part that is asked for.
+
+    Arguments:
+        source: shipped sample or file.
+        period: FIRST/LAST, for example 2019-03-26/2019-03-27, ends included; None is all.
+        sample: which trajectory, where the fields hold several; None is all.
+    Raises:
+        ValueError: no frame in the period, or no such trajectory. FileNotFoundError: no such fields.
+    """
+    from .. import api
+
+    fields = select_period(api.open_dataset(source), period)
+    if sample is None or "sample" not in fields.dims:
+        return fields
+    if not 0 <= sample < fields.sizes["sample"]:
+        raise ValueError(f"sample must lie in 0 ... {fields.sizes['sample'] - 1}; got {sample}")
+    return fields.isel(sample=sample, drop=True)
+
+
+def select_period(fields: "xr.Dataset", period: str | None) -> "xr.Dataset":
+    """The frames of fields from FIRST to LAST, ends included; dates, or numbers for fields in model time.
+
+    Raises:
+        ValueError: a period of another form, or without a frame.
+    """
+    if period is None:
+        return fields
+    first, slash, last = str(period).partition("/")
+    if not slash:
+        raise ValueError(f"a period is FIRST/LAST, for example 2019-03-26/2019-03-27; got {period!r}")
+    dated = fields["time"].dtype.kind == "M"
+    part = fields.sel(time=slice(first, last) if dated else slice(float(first), float(last)))
+    if part.sizes["time"] == 0:
+        low, high = fields["time"].values[[0, -1]]
+        raise ValueError(f"the fields reach from {low} to {high} and have no frame in the period {period}")
+    return part

@@ -1,0 +1,53 @@
+"""sciml-diffusion train: a prior from a shipped dataset or your own files."""
+
+from collections.abc import Sequence
+
+from .build import instantiate
+from .compose import compose
+from .fields import open_fields, select_period
+from .run_folder import RunFolder
+from .show import facts
+
+
+def run(words: Sequence[str]) -> int:
+    """Writes prior/, train.jsonl and the checkpoint; returns the exit code."""
+    config = compose("train", words)
+    leaf = config.preset
+    if config.data is None and leaf.fields is None:
+        raise ValueError(
+            "train needs data=<fields to train on>, or preset=<name>; `sciml-diffusion train --help` explains"
+        )
+    if config.steps is not None:
+        leaf.config.steps = config.steps
+    if config.window is not None:
+        leaf.window = config.window
+    with RunFolder("train", config, resumable=True) as folder:
+        if config.data is not None:
+            fields, origin = open_fields(config.data, config.period), str(config.data)
+        else:
+            origin = leaf.fields.get("source", leaf.fields._target_.rpartition(".")[2])
+            fields = select_period(instantiate(leaf.fields), config.period)
+        more = {"fields": fields, "seed": config.seed, "folder": folder.partial, "resume": folder.resuming}
+        prior = prior_of(instantiate({k: v for k, v in leaf.items() if k != "fields"}, **more))
+        time = fields["time"].values
+        prior.card = {
+            "name": config.name or folder.out.name,
+            "data": origin,
+            "start": str(time[0]),
+            "end": str(time[-1]),
+            "command": " ".join(["sciml-diffusion", "train", *words]),
+        } | prior.card
+        prior.save(folder.path("prior"))
+        report = {k: v for k, v in prior.card.items() if isinstance(v, (int, float))}
+        folder.metrics = {prior.card["name"]: {"training": report}}
+    print(facts(report))
+    print(f"prior written to {folder.out / 'prior'}; use it with prior={folder.out}")
+    return 0
+
+
+def prior_of(parts):
+    """The prior of what a training recipe returns: the arguments of `Prior`, with variables as dictionaries."""
+    from ..prior import Prior, Variable
+
+    variables = tuple(Variable(**variable) for variable in parts.variables)
+    return Prior(**parts._asdict() | {"variables": variables})
