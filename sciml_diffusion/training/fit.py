@@ -34,6 +34,7 @@ class FitConfig:
         half_life: of the weights' average, in steps.
         validate_every: steps between validations; each one also writes a checkpoint.
         levels: noise levels of a validation, evenly spaced in ln sigma within the objective's range.
+        check: windows of a validation at most, evenly chosen.
         patience: validations without a new best before an early stop.
         precision: "no" or "bf16" (autocast; the weights stay float32).
         device: "cpu", or "auto" for the accelerator that is there.
@@ -47,13 +48,14 @@ class FitConfig:
     half_life: float = 100.0
     validate_every: int = 100
     levels: int = 6
+    check: int = 128
     patience: int = 10
     precision: str = "no"
     device: str = "auto"
 
     def __post_init__(self):
-        if min(self.steps, self.batch, self.validate_every, self.levels, self.patience) < 1:
-            raise ValueError("steps, batch, validate_every, levels and patience must be at least 1")
+        if min(self.steps, self.batch, self.validate_every, self.levels, self.check, self.patience) < 1:
+            raise ValueError("steps, batch, validate_every, levels, check and patience must be at least 1")
         if self.precision not in ("no", "bf16") or self.device not in ("cpu", "auto"):
             raise ValueError(
                 f"precision is 'no' or 'bf16', device 'cpu' or 'auto'; got {self.precision!r} and {self.device!r}"
@@ -113,6 +115,7 @@ def fit(
     denoiser.train().requires_grad_(True)
     optimiser = torch.optim.AdamW(denoiser.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
     denoiser, optimiser = accelerator.prepare(denoiser, optimiser)
+    validation = validation[:: -(-len(validation) // config.check)]
     state = TrainingState(denoiser, optimiser, config.half_life, seed)
     log = _Log(folder, resume)
     if resume:
