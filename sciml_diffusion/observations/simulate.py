@@ -52,17 +52,13 @@ def simulate(
     names = _variables(fields, variable)
     if not isinstance(every, Integral) or every < 1:
         raise ValueError(f"every must be a positive integer; got {every}")
-    std = std if isinstance(std, dict) else dict.fromkeys(names, std)
-    bad = {name: std.get(name) for name in names if not (std.get(name) is not None and 0 < std[name] < np.inf)}
-    if bad:
-        raise ValueError(f"std must be finite and > 0 for every observed variable; got {bad}")
+    scale = _scale(names, std)
     grid = _grid(fields[names[0]])
     labels, points = _stations(grid, stations, seed, snap)
     observe = spatial_operator(grid, points)
     frames = fields[names].isel(time=slice(None, None, every))
     truth = np.stack([_values(frames[name], grid, observe) for name in names], axis=1)
     noise = np.random.default_rng([seed, NOISE]).standard_normal(truth.shape)
-    scale = np.array([std[name] for name in names], dtype=np.float64)[:, None]
     rows = {
         "value": truth + scale * noise,
         "std": np.broadcast_to(scale, truth.shape),
@@ -72,12 +68,7 @@ def simulate(
         "station": np.broadcast_to(np.array(labels), truth.shape),
     } | {dim: np.broadcast_to(p, truth.shape) for dim, p in zip(grid.dims, points, strict=True)}
     rows = pd.DataFrame({name: values.ravel() for name, values in rows.items()})
-    missing = rows["truth"].isna()
-    if missing.any():
-        warnings.warn(
-            f"{int(missing.sum())} of {len(rows)} simulated values fall where the field is missing", stacklevel=2
-        )
-        rows = rows[~missing]
+    rows = _without_missing(rows)
     units = {name: str(fields[name].attrs.get("units", "")) for name in names}
     return make_table(rows, list(grid.dims), units)
 
@@ -96,6 +87,26 @@ def _variables(fields: xr.Dataset, variable: str | list[str] | None) -> list[str
         if "time" not in dims or len(dims) < 2 or set(dims) != set(fields[names[0]].dims):
             raise ValueError(f"{name} has the dims {dims}; every observed field needs time and the same spatial dims")
     return names
+
+
+def _scale(names: list[str], std: float | dict[str, float]) -> np.ndarray:
+    """Standard deviations of the noise, shape (V, 1), checked."""
+    std = std if isinstance(std, dict) else dict.fromkeys(names, std)
+    bad = {name: std.get(name) for name in names if not (std.get(name) is not None and 0 < std[name] < np.inf)}
+    if bad:
+        raise ValueError(f"std must be finite and > 0 for every observed variable; got {bad}")
+    return np.array([std[name] for name in names], dtype=np.float64)[:, None]
+
+
+def _without_missing(rows: pd.DataFrame) -> pd.DataFrame:
+    """Leaves out values that fall where the field is missing, with a warning that counts them."""
+    missing = rows["truth"].isna()
+    if missing.all():
+        raise ValueError("the fields are missing at every station: nothing is observed")
+    if missing.any():
+        text = f"{int(missing.sum())} of {len(rows)} simulated values are left out: the field is missing there"
+        warnings.warn(text, stacklevel=3)
+    return rows[~missing]
 
 
 def _grid(field: xr.DataArray) -> Grid:

@@ -63,13 +63,7 @@ def read_table(
     unused = [c for c in frame.columns if c not in {*roles.values(), *space.values()}]
     if unused:
         warnings.warn(f"columns of the table that are not used: {unused}", stacklevel=2)
-    rows = pd.DataFrame({"time": times(frame, roles["time"])}, index=frame.index)
-    for name, column in ({k: v for k, v in roles.items() if k in ("value", "std", "truth")} | space).items():
-        rows[name] = numbers(frame, column)
-    if "std" not in roles:
-        rows["std"] = np.nan
-    for role in ("variable", "station", "units"):
-        rows[role] = _text(frame[roles[role]]) if role in roles else ""
+    rows = _typed(frame, roles, space)
     rows = drop_missing(rows, list(space))
     check_positions(rows, list(space))
     name_variable(rows, roles["value"], variable)
@@ -86,10 +80,10 @@ def read_table(
 def make_table(rows: pd.DataFrame, space: list[str], units: dict[str, str]) -> xr.Dataset:
     """Puts checked columns (value, std, time, variable, station, spatial dims, perhaps truth) into a sensor table."""
     table = xr.Dataset(
-        {name: (DIM, rows[name].to_numpy(np.float64)) for name in ("value", "std", "truth") if name in rows},
+        {name: (DIM, np.array(rows[name], np.float64)) for name in ("value", "std", "truth") if name in rows},
         coords={
-            "time": (DIM, rows["time"].to_numpy()),
-            **{dim: (DIM, rows[dim].to_numpy(np.float64)) for dim in space},
+            "time": (DIM, np.array(rows["time"])),
+            **{dim: (DIM, np.array(rows[dim], np.float64)) for dim in space},
             "variable": (DIM, rows["variable"].to_numpy().astype(str)),
             "station": (DIM, rows["station"].to_numpy().astype(str)),
         },
@@ -127,7 +121,8 @@ def _load(source) -> tuple[pd.DataFrame, dict[str, str]]:
             "stations= and std=; a set of station series becomes a table with .to_dataframe().reset_index()"
         )
     size = next(iter(source.sizes.values()))
-    columns = {str(name): np.broadcast_to(v.values, size) for name, v in source.variables.items() if name != DIM}
+    used = {str(name): v for name, v in source.variables.items() if name not in (DIM, "index")}
+    columns = {name: np.broadcast_to(v.values, size) for name, v in used.items()}
     stated = str(source.attrs.get("units", "{}"))
     stated = json.loads(stated) if stated.startswith("{") else {"": stated}
     own = next((str(v.attrs.get("units", "")) for name, v in source.data_vars.items() if plain(name) == "value"), "")
@@ -164,6 +159,18 @@ def _read_csv(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path} cannot be read as CSV ({error}); {expected}") from error
     frame.index = pd.RangeIndex(2, len(frame) + 2, name="line")
     return frame.dropna(how="all")
+
+
+def _typed(frame: pd.DataFrame, roles: dict[str, str], space: dict[str, str]) -> pd.DataFrame:
+    """The columns by role, as times, numbers and text."""
+    rows = pd.DataFrame({"time": times(frame, roles["time"])}, index=frame.index)
+    for name, column in ({k: v for k, v in roles.items() if k in ("value", "std", "truth")} | space).items():
+        rows[name] = numbers(frame, column)
+    if "std" not in roles:
+        rows["std"] = np.nan
+    for role in ("variable", "station", "units"):
+        rows[role] = _text(frame[roles[role]]) if role in roles else ""
+    return rows
 
 
 def _text(column: pd.Series) -> pd.Series:

@@ -36,8 +36,8 @@ def bind(table: xr.Dataset, prior, starts: np.ndarray | None = None) -> list[Win
 
     Windows follow one another: the first starts at the first observation's time, rounded down to a whole step, and they
     go on until the last observation. Model time has one window, from 0. An observation between two frames of a window
-    is interpolated; one between the last frame of a window and the first of the next is moved to the nearer of the two,
-    by half a step at most.
+    is interpolated; one outside every window, as between the last frame of one and the first of the next, is moved to
+    the nearest frame, by half a step at most, with a warning.
 
     Arguments:
         table: sensor table.
@@ -55,8 +55,8 @@ def bind(table: xr.Dataset, prior, starts: np.ndarray | None = None) -> list[Win
         raise ValueError("the table of sensors is empty")
     channel = channels([v.name for v in prior.variables], table)
     check_inside(table, prior.grid)
-    value, std = _in_units_of(prior, table, channel)
     starts = _starts(table, prior) if starts is None else _checked(np.asarray(starts), table, prior)
+    value, std = _in_units_of(prior, table, channel)
     window, frame = _place(table, starts, prior)
     # + 0.0 turns -0.0 into 0.0: layouts are compared bit by bit
     key = np.column_stack([frame, channel, *(positions(table, dim) for dim in prior.grid.dims), std]) + 0.0
@@ -138,7 +138,7 @@ def _place(table: xr.Dataset, starts: np.ndarray, prior) -> tuple[np.ndarray, np
         end = starts[-1] + last * prior.step
         raise ValueError(
             f"{int(lost.sum())} observations lie in no window, the first at {time[lost][0]} (station "
-            f"{table['station'].values[lost][0]}); the windows run from {starts[0]} to {end}. Leave them out, or give other starts"
+            f"{table['station'].values[lost][0]}); windows run from {starts[0]} to {end}. Drop them or give starts"
         )
     moved = away > TOLERANCE
     if moved.any():
