@@ -68,6 +68,6 @@ def test_an_installed_package_finds_its_own_copy(tmp_path, monkeypatch):
     package = tmp_path / "site-packages" / "sciml_diffusion"
     (package / "_datasets" / "demo").mkdir(parents=True)
     (package / "_datasets" / "demo" / "demo.nc").write_bytes(b"x")
-    monkeypatch.setattr("sciml_diffusion.data.catalogue.files", lambda name: package)
+    monkeypatch.setattr("importlib.resources.files", lambda name: package)
     assert names() == ["demo"]
     assert dataset_path("demo") == package / "_datasets" / "demo" / "demo.nc"
