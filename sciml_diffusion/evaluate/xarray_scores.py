@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..observations.interpolation import numeric_times
 from ..observations.units import convert_units
+from ..physics.grid import Grid
 from .places import CIRCLE, area_weights, sensor_cells
 from .scores import points, summarise
 from .stations import fields_of, is_table, space_of, station_points, weights_of, with_time
@@ -57,28 +58,41 @@ def field_points(
     Arguments:
         post, truth, obs: as for `score_dataset`. name: of the field. generator: of the randomised PIT.
     """
-    from ..physics.grid import Grid
-
-    post, truth = with_time(post), with_time(truth)
+    post = with_time(post)
     grid = space_of(post, name)
-    field = post[name].transpose("time", "realization", *grid.dims)
-    target = _like(truth[name], grid.dims, name)
-    ours, theirs = {}, {}
-    for dim in ("time", *grid.dims):
-        ours[dim], theirs[dim] = _common(post, target, dim)
-    y = target.isel(theirs).values.astype(np.float64)
-    units = [d.attrs.get("units", "") for d in (target, field)]
-    if all(units):
-        y = convert_units(y, *units)
-    x = torch.from_numpy(np.ascontiguousarray(field.isel(ours).values))
+    y, ours = aligned_truth(post, truth, name)
+    x = post[name].transpose("time", "realization", *grid.dims).isel(ours).values
+    x, y = (torch.from_numpy(np.ascontiguousarray(v)) for v in (x, y))
     inner = Grid(grid.dims, tuple(c[ours[d]] for d, c in zip(grid.dims, grid.coordinates, strict=True)), grid.periods)
-    mask = _finite(x, torch.from_numpy(y), name)
+    mask = _finite(x, y, name)
     if obs is not None:
         mask = mask & ~sensor_cells(inner, obs, name)
         if not mask.any():
             raise ValueError(f"every cell of {name!r} with a finite truth holds a sensor; nothing is left to score")
     weights = weights_of(post)[torch.from_numpy(ours["time"])]
-    return points(x, torch.from_numpy(y), generator, weights), area_weights(inner), mask
+    return points(x, y, generator, weights), area_weights(inner), mask
+
+
+def aligned_truth(post: "xr.Dataset", truth: "xr.Dataset", name: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The truth (time, *space) at the times and places that both hold, in the posterior's order, orientation and units.
+
+    Returns:
+        The values, float64, and for each axis their positions in the posterior.
+
+    Raises:
+        ValueError: the truth is a sensor table, lacks the variable, or has no time or place in common.
+    """
+    if is_table(truth):
+        raise ValueError("the truth is a sensor table; here gridded fields are needed, and plot_series draws stations")
+    if name not in truth:
+        raise ValueError(f"the truth has no variable {name}; it has {', '.join(map(str, truth.data_vars))}")
+    truth, grid = with_time(truth), space_of(post, name)
+    target, ours, theirs = _like(truth[name], grid.dims, name), {}, {}
+    for dim in ("time", *grid.dims):
+        ours[dim], theirs[dim] = _common(post, target, dim)
+    units = [d.attrs.get("units", "") for d in (target, post[name])]
+    y = target.isel(theirs).values.astype(np.float64)
+    return convert_units(y, *units) if all(units) else y, ours
 
 
 def _names(post: "xr.Dataset", truth: "xr.Dataset") -> list[str]:

@@ -1,5 +1,5 @@
-"""Diagnostics. Truths: an exact Gaussian posterior, where members and truth have one law given the data; the coverage of
-the interval over repeated experiments; copies among new draws; single waves and Parseval's sum."""
+"""Diagnostics. Truths: an exact Gaussian posterior, where members and truth have one law given the data; the coverage
+of the interval over repeated experiments; copies among new draws; single waves and Parseval's sum."""
 
 import numpy as np
 import pytest
