@@ -50,27 +50,23 @@ def simulate(
             the domain, or `every` or the number of stations is not a positive integer.
     """
     names = _variables(fields, variable)
-    if not isinstance(every, Integral) or every < 1:
-        raise ValueError(f"every must be a positive integer; got {every}")
     scale = _scale(names, std)
     grid = _grid(fields[names[0]])
     labels, points = _stations(grid, stations, seed, snap)
-    observe = spatial_operator(grid, points)
-    frames = fields[names].isel(time=slice(None, None, every))
-    truth = np.stack([_values(frames[name], grid, observe) for name in names], axis=1)
+    frames = fields[names].isel(time=slice(None, None, _positive(every)))
+    truth = np.stack([_values(frames[name], grid, points) for name in names], axis=1)
     noise = np.random.default_rng([seed, NOISE]).standard_normal(truth.shape)
-    rows = {
-        "value": truth + scale * noise,
-        "std": np.broadcast_to(scale, truth.shape),
+    columns = {
+        "time": frames["time"].values[:, None, None],
+        "variable": np.array(names)[:, None],
+        "station": np.array(labels),
+        "std": scale,
         "truth": truth,
-        "time": np.broadcast_to(frames["time"].values[:, None, None], truth.shape),
-        "variable": np.broadcast_to(np.array(names)[:, None], truth.shape),
-        "station": np.broadcast_to(np.array(labels), truth.shape),
-    } | {dim: np.broadcast_to(p, truth.shape) for dim, p in zip(grid.dims, points, strict=True)}
-    rows = pd.DataFrame({name: values.ravel() for name, values in rows.items()})
-    rows = _without_missing(rows)
+        "value": truth + scale * noise,
+    } | dict(zip(grid.dims, points, strict=True))
+    rows = pd.DataFrame({name: np.broadcast_to(values, truth.shape).ravel() for name, values in columns.items()})
     units = {name: str(fields[name].attrs.get("units", "")) for name in names}
-    return make_table(rows, list(grid.dims), units)
+    return make_table(_without_missing(rows), list(grid.dims), units)
 
 
 def _variables(fields: xr.Dataset, variable: str | list[str] | None) -> list[str]:
@@ -87,6 +83,13 @@ def _variables(fields: xr.Dataset, variable: str | list[str] | None) -> list[str
         if "time" not in dims or len(dims) < 2 or set(dims) != set(fields[names[0]].dims):
             raise ValueError(f"{name} has the dims {dims}; every observed field needs time and the same spatial dims")
     return names
+
+
+def _positive(every: int) -> int:
+    """The step between observed frames, checked."""
+    if not isinstance(every, Integral) or every < 1:
+        raise ValueError(f"every must be a positive integer; got {every}")
+    return int(every)
 
 
 def _scale(names: list[str], std: float | dict[str, float]) -> np.ndarray:
@@ -166,7 +169,7 @@ def _labels(count: int) -> list[str]:
     return [f"s{k:0{max(2, len(str(count - 1)))}d}" for k in range(count)]
 
 
-def _values(field: xr.DataArray, grid: Grid, observe) -> np.ndarray:
+def _values(field: xr.DataArray, grid: Grid, points: list[np.ndarray]) -> np.ndarray:
     """The field at the stations, shape (T, m), float64."""
     values = torch.from_numpy(np.array(field.transpose("time", *grid.dims).values, dtype=np.float64))
-    return observe(values).numpy()
+    return spatial_operator(grid, points)(values).numpy()
