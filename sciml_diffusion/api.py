@@ -201,25 +201,23 @@ def leave_stations_out(prior: "Prior | str | Path", obs: "xr.Dataset", folds: in
         folds: number of groups into which the stations are dealt.
         seed: of the deal and of the ensembles.
         options: of `posterior`.
+    Returns:
+        Scores as `score` gives them; where several variables are observed, {variable: scores}.
     """
-    import xarray as xr
-
-    from .evaluate.xarray_scores import score_dataset
+    from .evaluate.diagnostics import held_out_scores
 
     prior = prior if isinstance(prior, Prior) else load_prior(prior)
     stations = np.unique(obs["station"].values)
     if not 2 <= folds <= len(stations):
         raise ValueError(f"folds must lie between 2 and the number of stations, {len(stations)}; got {folds}")
     deal = np.random.default_rng(seed).permutation(len(stations)) % folds
-    held, seen = [], []
+    results = []
     for fold in range(folds):
         out = np.isin(obs["station"].values, stations[deal == fold])
         post = posterior(prior, obs.isel(observation=~out), seed=seed, **options)
-        seen.append(score_dataset(post, obs.isel(observation=out), None, seed))
-        held.append(int(out.sum()))
-    numeric = [k for k, v in seen[0].items() if isinstance(v, float)]
-    average = {k: float(np.average([s[k] for s in seen], weights=held)) for k in numeric}
-    return average | {"rank_histogram": np.sum([s["rank_histogram"] for s in seen], axis=0).tolist()} if "rank_histogram" in seen[0] else average
+        results.append((post, obs.isel(observation=out)))
+    scores = held_out_scores(results, seed)
+    return next(iter(scores.values())) if len(scores) == 1 else scores
 
 
 def plot(post: "xr.Dataset", obs: "xr.Dataset | None" = None, truth: "xr.Dataset | None" = None, time=None) -> "Figure":
