@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..denoisers.base import Denoiser, expand
+from ..denoisers.base import Denoiser
 from ..observations.observation import Observation
 from ..samplers.streams import MemberStreams
 from .gaussian_step import Factor, GaussianStep, IsotropicStep
@@ -57,7 +57,7 @@ class MomentMatched(Denoiser):
         self._factors: dict[float, Factor] = {}
 
     def forward(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """Returns D_y(x_t, sigma), with shape (N, *event); sigma of shape (), or (N,) with the jacobian."""
+        """Returns D_y(x_t, sigma), with shape (N, *event); sigma of shape ()."""
         if self.exact_jacobian:
             return self._pulled(x_t, sigma)
         return self._step(x_t).mean(self.inner(x_t, sigma), self._factor(sigma, x_t))
@@ -85,10 +85,9 @@ class MomentMatched(Denoiser):
         """D + sigma^2 J A^T w, (R + sigma^2 A J A^T) w = y - A D; solved in units of the noise, I + ..., for speed."""
         operator, std = self.observation.operator, self.observation.std.to(x_t)
         mean, pull = self.inner.vjp(x_t, sigma)
-        s2 = expand(sigma, x_t) ** 2
 
         def covariance(w: Tensor) -> Tensor:
-            return s2 * pull(operator.adjoint(w / std).to(mean))
+            return sigma**2 * pull(operator.adjoint(w / std).to(mean))
 
         y = self.observation.repeat(len(x_t) // len(self.observation.y)).to(mean)
 

@@ -37,10 +37,10 @@ class Matrix(LinearOperator):
         self.matrix, self.event, self.m = matrix, tuple(event), len(matrix)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return x.flatten(1) @ self.matrix.T
+        return x.flatten(1) @ self.matrix.T.to(x)
 
     def adjoint(self, y: Tensor) -> Tensor:
-        return (y @ self.matrix).reshape(len(y), *self.event)
+        return (y @ self.matrix.to(y)).reshape(len(y), *self.event)
 
 
 class Weighted(LinearOperator):
