@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .compose import compose
-from .fields import open_fields
+from .fields import open_fields, open_sensors
 from .run_folder import RunFolder
 from .show import table
 
@@ -25,7 +25,7 @@ def run(words: Sequence[str]) -> int:
         seen = file.with_name("sensors.nc")
         obs = xr.open_dataset(seen, engine="h5netcdf").load() if seen.is_file() else None
         if str(config.truth).endswith(".csv"):
-            truth = api.observe(config.truth, std=config.std)
+            truth = open_sensors(config.truth, config.std)
         else:
             truth = open_fields(config.truth, sample=config.sample)
         scores = api.score(post, truth, obs, config.seed)

@@ -1,5 +1,6 @@
 """Gridded fields as the verbs take them: by name or path, cut to a period, one trajectory of several."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,3 +44,20 @@ def select_period(fields: "xr.Dataset", period: str | None) -> "xr.Dataset":
         low, high = fields["time"].values[[0, -1]]
         raise ValueError(f"the fields reach from {low} to {high} and have no frame in the period {period}")
     return part
+
+
+def open_sensors(source: str, std: float | None = None) -> "xr.Dataset":
+    """Opens a table of sensors: CSV, or NetCDF with the single dim "observation".
+
+    Arguments:
+        source: path of the table.
+        std: noise of the sensors that state none, in the units of their values.
+    Raises:
+        ValueError: the table cannot be read; FileNotFoundError: there is none.
+    """
+    import xarray as xr
+
+    from .. import api
+
+    is_netcdf = Path(source).suffix in (".nc", ".nc4", ".h5") and Path(source).is_file()
+    return api.observe(xr.load_dataset(source, engine="h5netcdf") if is_netcdf else source, std=std)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from .build import instantiate
 from .compose import compose
-from .fields import open_fields
+from .fields import open_fields, open_sensors
 from .run_folder import RunFolder
 from .show import table
 
@@ -44,7 +44,7 @@ def inputs(config) -> tuple:
 
     truth = None if config.data is None else open_fields(config.data, config.period, config.sample)
     if config.obs is not None:
-        return truth, api.observe(config.obs, std=config.std)
+        return truth, open_sensors(config.obs, config.std)
     if config.std is None:
         raise ValueError("sensors drawn in data need std=<noise in the units of the values>")
     return truth, api.observe(truth, stations=config.stations, std=config.std, seed=config.seed)
