@@ -1,4 +1,4 @@
-"""The facade: a few functions from files and xarray to posteriors and back. The only place but cli/ that takes names."""
+"""The facade: a few functions from files and xarray to posteriors and back; beside cli/, the only place for names."""
 
 import difflib
 import importlib
@@ -47,7 +47,15 @@ def load_prior(source: "str | Path") -> Prior:
     return Prior.load(ZOO / str(source))
 
 
-def observe(source, stations=None, std=None, seed: int = 0, variable: str | None = None, every: int = 1) -> "xr.Dataset":
+def observe(
+    source,
+    stations=None,
+    std=None,
+    seed: int = 0,
+    variable: str | None = None,
+    units: str | None = None,
+    every: int = 1,
+) -> "xr.Dataset":
     """A table of sensors: simulated in gridded fields, or read from a CSV file, a DataFrame or an xarray table.
 
     Arguments:
@@ -57,6 +65,7 @@ def observe(source, stations=None, std=None, seed: int = 0, variable: str | None
         std: standard deviation of the sensors' noise, in the units of the values; a table may hold its own.
         seed: of positions and noise.
         variable: name of the observed variable, where the source leaves it open.
+        units: of the values of a table that states none, for example "degC".
         every: take every n-th frame of gridded fields.
     """
     import xarray as xr
@@ -66,11 +75,14 @@ def observe(source, stations=None, std=None, seed: int = 0, variable: str | None
 
     if isinstance(source, xr.Dataset) and len(source.dims) > 1:
         if stations is None or std is None:
-            raise ValueError("to observe gridded fields give stations=<number> and std=<noise>; to read sensors give a table or a CSV path")
+            raise ValueError(
+                "to observe gridded fields give stations=<number> and std=<noise>; "
+                "to read sensors give a table or a CSV path"
+            )
         return simulate(source, stations, std, seed, variable=variable, every=every)
     if stations is not None:
         raise ValueError("stations= is for gridded fields; a table of sensors brings its own stations")
-    return read_table(source, std=std, variable=variable)
+    return read_table(source, std=std, variable=variable, units=units)
 
 
 def posterior(
@@ -80,6 +92,7 @@ def posterior(
     members: int = 64,
     steps: int = 32,
     seed: int = 0,
+    starts: "np.ndarray | None" = None,
     progress: bool = True,
     **options,
 ) -> "xr.Dataset":
@@ -92,6 +105,7 @@ def posterior(
         members: ensemble size K.
         steps: noise levels, one network call each for mmps and smc.
         seed: of the member streams; the same seed gives the same ensemble.
+        starts: first frame of each window; by default windows follow one another from the first observation's hour.
         progress: show a progress bar.
         options: arguments of the method, for example covariance="jacobian".
     Returns:
@@ -109,7 +123,7 @@ def posterior(
     prior = prior if isinstance(prior, Prior) else load_prior(prior)
     if members < 2:
         raise ValueError(f"an ensemble needs at least 2 members; got members = {members}")
-    groups = bind(obs, prior)
+    groups = bind(obs, prior, starts)
     method = posterior_method(method, prior, steps, **options)
     total = sum(len(group.index) for group in groups) * (len(method.sigmas) - 1)
     with tqdm(total=total, desc="posterior", disable=not progress, unit="step") as bar:
@@ -194,7 +208,9 @@ def score(post: "xr.Dataset", truth: "xr.Dataset", obs: "xr.Dataset | None" = No
     return score_dataset(post, truth, obs, seed)
 
 
-def leave_stations_out(prior: "Prior | str | Path", obs: "xr.Dataset", folds: int = 4, seed: int = 0, **options) -> dict:
+def leave_stations_out(
+    prior: "Prior | str | Path", obs: "xr.Dataset", folds: int = 4, seed: int = 0, **options
+) -> dict:
     """Scores a posterior without a truth: each fold of stations is predicted from the others.
 
     Arguments:

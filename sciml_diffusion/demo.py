@@ -1,4 +1,4 @@
-"""The demonstration: Britain's temperature from 16 stations, and a Burgers trajectory from 5 sensors, with their scores."""
+"""The demonstration: Britain's temperature from 16 stations, a Burgers trajectory from 5 sensors, and their scores."""
 
 import time
 from pathlib import Path
@@ -31,15 +31,15 @@ def run_demo(folder: Path, members: int = 32, steps: int = 32, seed: int = 0, pr
     sections = [
         {
             "heading": "2 m temperature over the British Isles",
-            "text": f"ERA5, 26 and 27 March 2019, hourly. {STATIONS} stations with an error of {STD} K, all fields between them "
-            "unknown. The prior was trained on 1-24 March. Cells that hold a station are left out of the scores.",
+            "text": f"ERA5, 26 and 27 March 2019, hourly. {STATIONS} stations with an error of {STD} K, nothing else "
+            "is known. The prior was trained on 1-24 March. Cells that hold a station are left out of the scores.",
             "table": era5,
             "pictures": era5_pictures,
         },
         {
             "heading": "Burgers' equation from 5 sensors",
-            "text": "One unseen trajectory of u_t + u u_x = 0.01 u_xx, observed at x = 0.1, 0.3, 0.5, 0.7 and 0.9 at all times "
-            "with an error of 1 % of the field's standard deviation.",
+            "text": "One unseen trajectory of u_t + u u_x = 0.01 u_xx, observed at x = 0.1, 0.3, 0.5, 0.7 and 0.9 at "
+            "all times with an error of 1 % of the field's standard deviation.",
             "table": burgers,
             "pictures": burgers_pictures,
         },
@@ -71,7 +71,9 @@ def _era5(folder: Path, options: dict) -> tuple[dict, list[str]]:
 
 def _burgers(folder: Path, options: dict) -> tuple[dict, list[str]]:
     """Scores of two methods on one unseen trajectory, and the pictures."""
-    fields = api.generate("burgers", samples=1, seed=1_000_000 + options["seed"], progress=False).isel(sample=0, drop=True)
+    fields = api.generate("burgers", samples=1, seed=1_000_000 + options["seed"], progress=False).isel(
+        sample=0, drop=True
+    )
     std = 0.01 * float(fields["u"].std())
     obs = api.observe(fields, stations=np.array(SENSORS)[:, None], std=std, seed=options["seed"])
     ours, seconds = _timed(api.posterior, "burgers", obs, "mmps", **options)
@@ -88,14 +90,17 @@ def _climatology(prior: Prior, truth, options: dict):
 
     starts = truth.time.values[:: prior.window]
     windows = [
-        api.sample(prior, options["members"], options["steps"], options["seed"] + 1 + n, start) for n, start in enumerate(starts)
+        api.sample(prior, options["members"], options["steps"], options["seed"] + 1 + n, start)
+        for n, start in enumerate(starts)
     ]
     return xr.concat(windows, "time")
 
 
 def _with_relative(post, truth, obs) -> dict:
     """The scores, and the relative L2 error ||mean - truth|| / ||truth||."""
-    error = float(((post["u"].mean("realization") - truth["u"].values) ** 2).sum() ** 0.5 / (truth["u"] ** 2).sum() ** 0.5)
+    error = float(
+        ((post["u"].mean("realization") - truth["u"].values) ** 2).sum() ** 0.5 / (truth["u"] ** 2).sum() ** 0.5
+    )
     return api.score(post, truth, obs) | {"rel_l2": error}
 
 
@@ -106,7 +111,10 @@ def _pictures(folder: Path, name: str, post, obs, truth, scores: dict, time) -> 
     matplotlib.use("Agg")
     from .evaluate.plots import plot_rank_histogram
 
-    figures = {f"{name}_posterior.png": api.plot(post, obs, truth, time), f"{name}_ranks.png": plot_rank_histogram(scores["rank_histogram"])}
+    figures = {
+        f"{name}_posterior.png": api.plot(post, obs, truth, time),
+        f"{name}_ranks.png": plot_rank_histogram(scores["rank_histogram"]),
+    }
     for file, figure in figures.items():
         figure.savefig(folder / file, dpi=110, bbox_inches="tight")
     return list(figures)

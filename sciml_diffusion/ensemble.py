@@ -24,7 +24,9 @@ class WeightedEnsemble:
 
     def __post_init__(self):
         if self.log_weights.shape != self.x.shape[:2]:
-            raise ValueError(f"log_weights has shape {tuple(self.log_weights.shape)}; the members make {tuple(self.x.shape[:2])}")
+            raise ValueError(
+                f"log_weights has shape {tuple(self.log_weights.shape)}; the members make {tuple(self.x.shape[:2])}"
+            )
         self.log_weights = self.log_weights.to(torch.float64)
 
     @property
@@ -51,9 +53,12 @@ class WeightedEnsemble:
         return (variance * factor.reshape(-1, *(1,) * (variance.ndim - 1))).sqrt()
 
     def warn_if_collapsed(self, share: float = 0.1) -> None:
-        """Warns in words where fewer than `share` of the members carry the weight or descend from distinct ancestors."""
+        """Warns in words where fewer than `share` of the members carry the weight or have distinct ancestors."""
         members = self.x.shape[1]
-        counts = {"effective members": self.ess, **{k: self.diagnostics[k] for k in ("family_ess", "roots") if k in self.diagnostics}}
+        counts = {
+            "effective members": self.ess,
+            **{k: self.diagnostics[k] for k in ("family_ess", "roots") if k in self.diagnostics},
+        }
         name, least = min(((k, float(v.min())) for k, v in counts.items()), key=lambda item: item[1])
         if least < max(2.0, share * members):
             warnings.warn(

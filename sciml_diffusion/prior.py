@@ -1,4 +1,4 @@
-"""A prior: a denoiser, the codec that leads to its space, and what its fields are. One folder on disk, without pickles."""
+"""A prior: a denoiser, the codec that leads to its space, and what its fields are; one folder, without pickles."""
 
 import importlib
 import json
@@ -90,7 +90,9 @@ class Prior:
             "periods": list(self.grid.periods),
             "variables": [vars(v) for v in self.variables],
             "window": self.window,
-            "step": float(self.step / np.timedelta64(1, "s")) if isinstance(self.step, np.timedelta64) else float(self.step),
+            "step": float(self.step / np.timedelta64(1, "s"))
+            if isinstance(self.step, np.timedelta64)
+            else float(self.step),
             "dated": isinstance(self.step, np.timedelta64),
             "sigma_range": list(self.sigma_range),
             "card": self.card,
@@ -98,7 +100,9 @@ class Prior:
         for dim, values in zip(self.grid.dims, self.grid.coordinates, strict=True):
             tensors[f"grid.{dim}"] = torch.from_numpy(np.asarray(values, dtype=np.float64).copy())
         folder = Path(folder)
-        if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "prior.json").is_file())):
+        if folder.exists() and (
+            not folder.is_dir() or (any(folder.iterdir()) and not (folder / "prior.json").is_file())
+        ):
             raise FileExistsError(f"{folder} exists and holds no prior; save to a folder of its own")
         partial = folder.with_name(folder.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -127,7 +131,9 @@ class Prior:
 
         folder = Path(folder)
         if not (folder / "prior.json").is_file():
-            raise FileNotFoundError(f"{folder} holds no prior (no prior.json); `train` and `fit_prior(...).save(folder)` write one")
+            raise FileNotFoundError(
+                f"{folder} holds no prior (no prior.json); `train` and `fit_prior(...).save(folder)` write one"
+            )
         try:
             document = json.loads((folder / "prior.json").read_text())
             tensors = load_file(folder / "prior.safetensors")
@@ -146,7 +152,9 @@ class Prior:
                 card=document["card"],
             )
         except (OSError, KeyError, ValueError, SafetensorError) as error:
-            raise ValueError(f"the prior in {folder} cannot be read ({error}); train it again or restore the folder") from error
+            raise ValueError(
+                f"the prior in {folder} cannot be read ({error}); train it again or restore the folder"
+            ) from error
 
 
 def describe(value, tensors: dict[str, Tensor], name: str):

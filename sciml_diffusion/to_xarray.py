@@ -39,7 +39,9 @@ def fields_dataset(x: np.ndarray, time: np.ndarray, prior: Prior) -> "xr.Dataset
     import xarray as xr
 
     dims = ("realization", "time", *prior.grid.dims)
-    coords = {"realization": np.arange(len(x)), "time": time} | dict(zip(prior.grid.dims, prior.grid.coordinates, strict=True))
+    coords = {"realization": np.arange(len(x)), "time": time} | dict(
+        zip(prior.grid.dims, prior.grid.coordinates, strict=True)
+    )
     fields = {}
     for channel, variable in enumerate(prior.variables):
         attrs = {k: v for k, v in vars(variable).items() if k != "name" and v}
@@ -58,8 +60,6 @@ def posterior_dataset(result: "Reconstruction", prior: Prior, obs: "xr.Dataset",
         result: windows in time order; its members have the shape (W, K, C, T, *S).
         facts: attributes to record.
     """
-    import xarray as xr
-
     count, members = result.log_weights.shape
     x = result.x.numpy()
     x = np.moveaxis(x, 0, 2).reshape(members, x.shape[2], -1, *x.shape[4:])
@@ -69,15 +69,29 @@ def posterior_dataset(result: "Reconstruction", prior: Prior, obs: "xr.Dataset",
     out = fields_dataset(x[:, :, keep], time[keep], prior)
     weights = result.log_weights.softmax(1).numpy()
     log_weights = result.log_weights.numpy()
-    out["log_weight"] = (("realization", "time"), log_weights.T[:, window[keep]], {"long_name": "log-weight, unnormalised"})
-    out["weight"] = (("realization", "time"), weights.T[:, window[keep]], {"long_name": "weight of a member", "units": "1"})
+    out["log_weight"] = (
+        ("realization", "time"),
+        log_weights.T[:, window[keep]],
+        {"long_name": "log-weight, unnormalised"},
+    )
+    out["weight"] = (
+        ("realization", "time"),
+        weights.T[:, window[keep]],
+        {"long_name": "weight of a member", "units": "1"},
+    )
     out["ess"] = ("time", result.diagnostics["ess"][window[keep]], {"long_name": "effective sample size", "units": "1"})
     out = out.assign_coords(window=("time", window[keep], {"long_name": "number of the assimilation window"}))
     for name in ("roots", "family_ess", "log_evidence"):
         if np.isfinite(result.diagnostics[name]).any():
-            out[name] = ("time", result.diagnostics[name][window[keep]], {"long_name": f"{name.replace('_', ' ')} of the window"})
+            out[name] = (
+                "time",
+                result.diagnostics[name][window[keep]],
+                {"long_name": f"{name.replace('_', ' ')} of the window"},
+            )
     facts = facts | {"network_calls": result.network_calls, "operator_calls": result.operator_calls}
-    return _in_units(out, obs).assign_attrs({k: v for k, v in facts.items()} | {"prior": str(prior.card.get("name", ""))})
+    return _in_units(out, obs).assign_attrs(
+        {k: v for k, v in facts.items()} | {"prior": str(prior.card.get("name", ""))}
+    )
 
 
 def _spanned(time: np.ndarray, observed: np.ndarray) -> np.ndarray:
@@ -96,5 +110,9 @@ def _in_units(out: "xr.Dataset", obs: "xr.Dataset") -> "xr.Dataset":
     for name, units in json.loads(obs.attrs.get("units", "{}")).items():
         if name in out and units and units != out[name].attrs.get("units", units):
             attrs = out[name].attrs | {"units": units}
-            out[name] = out[name].copy(data=convert_units(out[name].values, out[name].attrs["units"], units)).assign_attrs(attrs)
+            out[name] = (
+                out[name]
+                .copy(data=convert_units(out[name].values, out[name].attrs["units"], units))
+                .assign_attrs(attrs)
+            )
     return out

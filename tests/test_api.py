@@ -31,12 +31,23 @@ def prior() -> Prior:
     values, vectors = (torch.from_numpy(m) for m in np.linalg.eigh(space))
     rates, modes = (torch.from_numpy(m) for m in np.linalg.eigh(time))
     event = (WINDOW, len(LATITUDE), len(LONGITUDE))
-    basis = SpaceTimeBasis(MatrixBasis(vectors, (1, *event[1:])), modes.expand(30, -1, -1).contiguous(), (1, *event[1:]), event)
+    basis = SpaceTimeBasis(
+        MatrixBasis(vectors, (1, *event[1:])), modes.expand(30, -1, -1).contiguous(), (1, *event[1:]), event
+    )
     denoiser = GaussianDenoiser(torch.zeros(event, dtype=torch.float64), basis, rates[:, None] * values.clamp_min(1e-9))
     codec = Standardise(torch.tensor(MEAN).double(), torch.tensor(STD).double(), (1, *event), frames_as_channels=True)
     grid = Grid(("latitude", "longitude"), (LATITUDE, LONGITUDE), (None, None))
     card = {"name": "kriging", "start": "2020-01-01"}
-    return Prior(denoiser, codec, grid, (Variable("t2m", "K", "air_temperature"),), WINDOW, np.timedelta64(1, "h"), (0.01, 10.0), card)
+    return Prior(
+        denoiser,
+        codec,
+        grid,
+        (Variable("t2m", "K", "air_temperature"),),
+        WINDOW,
+        np.timedelta64(1, "h"),
+        (0.01, 10.0),
+        card,
+    )
 
 
 def table(value_in: str = "K") -> pd.DataFrame:
@@ -44,7 +55,15 @@ def table(value_in: str = "K") -> pd.DataFrame:
     rng, rows = np.random.default_rng(0), []
     for station, (i, j) in enumerate([(0, 0), (2, 3), (4, 5)]):
         for hour in range(8):
-            rows.append((f"s{station}", pd.Timestamp("2020-01-01") + pd.Timedelta(hours=hour), LATITUDE[i], LONGITUDE[j], MEAN + 4 * rng.normal()))
+            rows.append(
+                (
+                    f"s{station}",
+                    pd.Timestamp("2020-01-01") + pd.Timedelta(hours=hour),
+                    LATITUDE[i],
+                    LONGITUDE[j],
+                    MEAN + 4 * rng.normal(),
+                )
+            )
     frame = pd.DataFrame(rows, columns=["station", "time", "latitude", "longitude", "t2m"])
     frame["std"] = 0.5
     if value_in == "degC":
@@ -99,7 +118,9 @@ def test_units_of_the_sensors_come_back(prior):
 def test_a_window_does_not_depend_on_the_other_windows(prior):
     frame = table()
     both = sd.posterior(prior, sd.observe(frame), members=3, steps=4, seed=3, progress=False)
-    first = sd.posterior(prior, sd.observe(frame[frame["time"] < "2020-01-01T04"]), members=3, steps=4, seed=3, progress=False)
+    first = sd.posterior(
+        prior, sd.observe(frame[frame["time"] < "2020-01-01T04"]), members=3, steps=4, seed=3, progress=False
+    )
     # the linear algebra is batched over windows: equal to rounding, not bit for bit
     np.testing.assert_allclose(both["t2m"].isel(time=slice(0, 4)), first["t2m"], atol=1e-3)
 

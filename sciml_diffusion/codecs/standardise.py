@@ -29,7 +29,12 @@ class Standardise(Codec):
 
     @property
     def arguments(self) -> dict:
-        return {"mean": self.mean, "std": self.std, "window": list(self.window), "frames_as_channels": self.frames_as_channels}
+        return {
+            "mean": self.mean,
+            "std": self.std,
+            "window": list(self.window),
+            "frames_as_channels": self.frames_as_channels,
+        }
 
     @property
     def event(self) -> tuple[int, ...]:
@@ -74,7 +79,12 @@ class Climatology(Codec):
 
     @property
     def arguments(self) -> dict:
-        return {"mean": self.mean, "std": self.std, "window": list(self.window), "frames_as_channels": self.frames_as_channels}
+        return {
+            "mean": self.mean,
+            "std": self.std,
+            "window": list(self.window),
+            "frames_as_channels": self.frames_as_channels,
+        }
 
     def at(self, time: np.ndarray) -> Standardise:
         """The codec of the window with these times (datetime64, shape (T,)).
@@ -86,7 +96,9 @@ class Climatology(Codec):
         mean = self.mean[:, torch.as_tensor(hours, device=self.mean.device)]
         if torch.isnan(mean).any():
             known = [h for h in range(HOURS) if not torch.isnan(self.mean[:, h]).any()]
-            raise ValueError(f"the climatology knows the hours {known} UTC; the window asks for {sorted(set(hours.tolist()))}")
+            raise ValueError(
+                f"the climatology knows the hours {known} UTC; the window asks for {sorted(set(hours.tolist()))}"
+            )
         return Standardise(mean, self.std, self.window, self.frames_as_channels)
 
     def encode(self, x: Tensor) -> Tensor:

@@ -84,5 +84,5 @@ class Denoiser(nn.Module, ABC):
 
 
 def expand(sigma: Tensor, x: Tensor) -> Tensor:
-    """Returns sigma, of shape () or (N,), as shape () or (N, 1, ..., 1), to broadcast against x of shape (N, *event)."""
+    """Returns sigma, of shape () or (N,), as shape () or (N, 1, ..., 1), to broadcast against x (N, *event)."""
     return sigma if sigma.ndim == 0 else sigma.reshape(-1, *(1,) * (x.ndim - 1))

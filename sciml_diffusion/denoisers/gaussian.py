@@ -27,7 +27,9 @@ class GaussianDenoiser(Denoiser):
     def __init__(self, mean: Tensor, basis: Basis, variance: Tensor):
         super().__init__()
         if not torch.isfinite(variance).all() or (variance < 0).any() or not (variance > 0).any():
-            raise ValueError(f"variance must be finite, >= 0 and not all 0; got a range of [{variance.min()}, {variance.max()}]")
+            raise ValueError(
+                f"variance must be finite, >= 0 and not all 0; got a range of [{variance.min()}, {variance.max()}]"
+            )
         self.event, self.basis = tuple(mean.shape), basis
         coefficients = basis(mean[None])[0]
         if coefficients.shape != variance.shape:

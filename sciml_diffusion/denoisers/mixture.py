@@ -26,7 +26,9 @@ class MixtureDenoiser(Denoiser):
     def __init__(self, log_weights: Tensor, means: Tensor, basis: Basis, variances: Tensor):
         super().__init__()
         if len(log_weights) != len(means) or len(variances) not in (1, len(means)):
-            raise ValueError(f"got {len(log_weights)} weights, {len(means)} means and {len(variances)} variances for one mixture")
+            raise ValueError(
+                f"got {len(log_weights)} weights, {len(means)} means and {len(variances)} variances for one mixture"
+            )
         self.event, self.basis = tuple(means.shape[1:]), basis
         self.register_buffer("log_weights", log_weights.log_softmax(0), persistent=False)
         self.register_buffer("means", means, persistent=False)

@@ -77,11 +77,15 @@ def reconstruct(
                 for name in TRACES:
                     value = ensemble.ess if name == "ess" else ensemble.diagnostics.get(name)
                     diagnostics[name][window] = np.nan if value is None else float(value[row])
-            calls += len(index) * np.array([ensemble.diagnostics.get(f"{kind}_calls", 0) for kind in ("network", "operator")])
+            calls += len(index) * np.array(
+                [ensemble.diagnostics.get(f"{kind}_calls", 0) for kind in ("network", "operator")]
+            )
     return Reconstruction(torch.stack(x), np.stack(time), torch.stack(log_weights), diagnostics, *(calls / count))
 
 
-def _sample(prior: Prior, observation: Observation | None, chunk: slice, codecs: list, method, streams, callback) -> WeightedEnsemble:
+def _sample(
+    prior: Prior, observation: Observation | None, chunk: slice, codecs: list, method, streams, callback
+) -> WeightedEnsemble:
     """Posterior of some windows of a group; a window that nobody observed gets draws of the prior."""
 
     def tick(step: int) -> None:
@@ -91,7 +95,9 @@ def _sample(prior: Prior, observation: Observation | None, chunk: slice, codecs:
     if observation is None:
         x = Ancestral(method.sigmas)(prior.denoiser, streams, tick)
         return WeightedEnsemble(
-            x.reshape(len(codecs), -1, *x.shape[1:]), torch.zeros(len(codecs), len(streams.members)), {"network_calls": len(method.sigmas) - 1}
+            x.reshape(len(codecs), -1, *x.shape[1:]),
+            torch.zeros(len(codecs), len(streams.members)),
+            {"network_calls": len(method.sigmas) - 1},
         )
     part = Observation(observation.operator, observation.y[chunk], observation.std).to(prior.dtype, prior.device)
     return method.sample(prior.denoiser, part.through(codecs), streams, tick)

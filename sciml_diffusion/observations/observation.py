@@ -35,7 +35,9 @@ class Observation:
         if not (torch.isfinite(self.std).all() and (self.std > 0).all()):
             raise ValueError(f"std must be finite and > 0 for every sensor; the smallest is {float(self.std.min())}")
         if not torch.isfinite(self.y).all():
-            raise ValueError(f"{int((~torch.isfinite(self.y)).sum())} observed values are not finite; leave those sensors out")
+            raise ValueError(
+                f"{int((~torch.isfinite(self.y)).sum())} observed values are not finite; leave those sensors out"
+            )
 
     def log_likelihood(self, x: Tensor) -> Tensor:
         """log N(y; A x, std^2), summed over the m observations of a sample: shape (B K, *event) -> (B K,).

@@ -24,14 +24,20 @@ class Grid:
 
     def __post_init__(self):
         if not len(self.dims) == len(self.coordinates) == len(self.periods):
-            raise ValueError(f"got {len(self.dims)} dims, {len(self.coordinates)} coordinates and {len(self.periods)} periods")
+            raise ValueError(
+                f"got {len(self.dims)} dims, {len(self.coordinates)} coordinates and {len(self.periods)} periods"
+            )
         for dim, values in zip(self.dims, self.coordinates, strict=True):
             steps = np.diff(values)
             if not ((steps > 0).all() or (steps < 0).all()):
-                raise ValueError(f"the coordinate {dim!r} must increase or decrease strictly; sort it and drop what repeats")
+                raise ValueError(
+                    f"the coordinate {dim!r} must increase or decrease strictly; sort it and drop what repeats"
+                )
 
     @classmethod
-    def periodic(cls, sizes: tuple[int, ...], lengths: tuple[float, ...], dims: tuple[str, ...] = ("x", "y", "z")) -> "Grid":
+    def periodic(
+        cls, sizes: tuple[int, ...], lengths: tuple[float, ...], dims: tuple[str, ...] = ("x", "y", "z")
+    ) -> "Grid":
         """A periodic grid of x_j = j L / n, the end point left out."""
         coordinates = tuple(np.arange(n) * (length / n) for n, length in zip(sizes, lengths, strict=True))
         return cls(dims[: len(sizes)], coordinates, tuple(lengths))
@@ -47,7 +53,7 @@ class Grid:
         return tuple(abs(float(c[-1] - c[0])) / max(len(c) - 1, 1) for c in self.coordinates)
 
     def wavenumbers(self, axis: int) -> Tensor:
-        """Angular wavenumbers k = 2 pi m / L of `torch.fft.rfft` along a periodic axis; shape (n // 2 + 1,), float64."""
+        """Angular wavenumbers k = 2 pi m / L of `torch.fft.rfft` on a periodic axis; shape (n // 2 + 1,), float64."""
         period = self.periods[axis]
         if period is None:
             raise ValueError(f"the axis {self.dims[axis]!r} is not periodic and has no Fourier modes")

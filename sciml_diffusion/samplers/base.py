@@ -27,7 +27,9 @@ class Sampler(ABC):
         """One step from the level sigma_t to sigma_s < sigma_t (shape ()): x_t -> x_s, with shape (N, *event)."""
 
     @torch.no_grad()
-    def __call__(self, denoiser: Denoiser, streams: MemberStreams, callback: Callable[[int], None] | None = None) -> Tensor:
+    def __call__(
+        self, denoiser: Denoiser, streams: MemberStreams, callback: Callable[[int], None] | None = None
+    ) -> Tensor:
         """Returns one draw for each row of the streams, with shape (rows, *event).
 
         Arguments:

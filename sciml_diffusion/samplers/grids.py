@@ -31,4 +31,6 @@ def _check(steps: int, sigma_min: float, sigma_max: float) -> None:
     if steps < 2:
         raise ValueError(f"a noise grid needs at least 2 steps; got {steps}")
     if not 0 < sigma_min < sigma_max:
-        raise ValueError(f"a noise grid needs 0 < sigma_min < sigma_max; got sigma_min = {sigma_min}, sigma_max = {sigma_max}")
+        raise ValueError(
+            f"a noise grid needs 0 < sigma_min < sigma_max; got sigma_min = {sigma_min}, sigma_max = {sigma_max}"
+        )

@@ -1,7 +1,7 @@
 """Keyed random streams: the numbers of a member depend on (seed, observation, member) alone.
 
-So an ensemble is the same for every batch split, device count and order. Numbers are drawn on the CPU, where a seed gives
-the same stream on every machine, and moved to the device.
+So an ensemble is the same for every batch split, device count and order. Numbers are drawn on the CPU, where a seed
+gives the same stream on every machine, and moved to the device.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,9 @@ class MemberStreams:
         dtype, device: of the tensors that are returned; the same dtype gives the same numbers.
     """
 
-    def __init__(self, seed: int, observations: Sequence[int], members: Sequence[int], dtype=torch.float32, device="cpu"):
+    def __init__(
+        self, seed: int, observations: Sequence[int], members: Sequence[int], dtype=torch.float32, device="cpu"
+    ):
         self.seed, self.observations, self.members = seed, list(observations), list(members)
         self.dtype, self.device = dtype, device
         self._rows = [_generator(seed, b, k) for b in self.observations for k in self.members]
