@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..denoisers.precondition import TrainableDenoiser
 from .ema import load
-from .objective import DenoisingLoss
+from .objective import Balance, DenoisingLoss
 from .state import CHECKPOINT, TrainingState
 
 LOG = "train.jsonl"
@@ -116,7 +116,7 @@ def fit(
     optimiser = torch.optim.AdamW(denoiser.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
     denoiser, optimiser = accelerator.prepare(denoiser, optimiser)
     validation = validation[:: -(-len(validation) // config.check)]
-    state = TrainingState(denoiser, optimiser, config.half_life, seed)
+    state = TrainingState(denoiser, optimiser, config.half_life, Balance(objective.sigma_range), seed)
     log = _Log(folder, resume)
     if resume:
         state.restore(log.folder / CHECKPOINT)
@@ -159,13 +159,14 @@ def _train_step(state: TrainingState, accelerator, data: Tensor, objective, conf
     sigma, z = objective.draw(x, generator)
     for group in state.optimiser.param_groups:
         group["lr"] = config.learning_rate * _schedule(state.step, config)
-    loss = objective(state.denoiser, x, sigma, z).mean()
+    losses = objective(state.denoiser, x, sigma, z)
+    loss = losses.mean()
     if not torch.isfinite(loss):
         raise FloatingPointError(
             f"the loss is {loss.item()} at step {state.step}; lower learning_rate (now {config.learning_rate})"
         )
     state.optimiser.zero_grad()
-    accelerator.backward(loss)
+    accelerator.backward(state.balance(losses, sigma).mean())
     accelerator.clip_grad_norm_(state.denoiser.parameters(), config.clip)
     state.optimiser.step()
     state.ema.update(state.denoiser)

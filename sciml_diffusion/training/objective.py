@@ -54,3 +54,31 @@ class DenoisingLoss:
         """The loss of each sample, with shape (N,); x and z (N, *event), sigma (N,)."""
         error = denoiser(x + expand(sigma, x) * z, sigma) - x
         return error.flatten(1).square().sum(1) / denoiser.error_scale(sigma)
+
+
+class Balance:
+    """Weights 1 / r(sigma), r the running mean of the loss at that noise level: every level matters by relative progress.
+
+    Without it the levels at which nothing can be learned drown those at which the error is a tenth of the start's. r is
+    kept in bins of ln sigma, each updated by r <- r + rate (l - r) for every loss that falls into it. It serves the
+    purpose of the learned uncertainty of Karras et al., Analyzing and improving the training dynamics of diffusion
+    models, 2024, eq. 21.
+
+    Arguments:
+        sigma_range: of the objective.
+        bins: number of bins.
+        rate: of the running means.
+    """
+
+    def __init__(self, sigma_range: tuple[float, float], bins: int = 16, rate: float = 0.02):
+        self.low, self.high = (math.log(s) for s in sigma_range)
+        self.rate, self.mean = rate, torch.ones(bins)
+
+    def __call__(self, loss: Tensor, sigma: Tensor) -> Tensor:
+        """Returns loss / r(sigma), then updates r; loss and sigma of shape (N,) -> (N,)."""
+        place = (sigma.detach().cpu().log() - self.low) / (self.high - self.low) * len(self.mean)
+        index = place.long().clamp(0, len(self.mean) - 1)
+        weighted = loss / self.mean[index].to(loss)
+        for i, value in zip(index.tolist(), loss.detach().cpu().tolist(), strict=True):
+            self.mean[i] += self.rate * (value - self.mean[i])
+        return weighted

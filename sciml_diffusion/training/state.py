@@ -8,6 +8,7 @@ import torch
 from ..denoisers.precondition import TrainableDenoiser
 from .checkpoint import load_checkpoint, save_checkpoint, section
 from .ema import EMA, load
+from .objective import Balance
 
 CHECKPOINT = "checkpoint.safetensors"
 NUMBERS = ("step", "waiting", "score", "best_score", "best_step", "best_by_sigma", "seconds")
@@ -20,11 +21,19 @@ class TrainingState:
         denoiser: its parameters are trained.
         optimiser: over these parameters.
         half_life: of the average, in steps.
+        balance: weights by noise level.
         seed: of the run's one generator.
     """
 
-    def __init__(self, denoiser: TrainableDenoiser, optimiser: torch.optim.Optimizer, half_life: float, seed: int):
-        self.denoiser, self.optimiser = denoiser, optimiser
+    def __init__(
+        self,
+        denoiser: TrainableDenoiser,
+        optimiser: torch.optim.Optimizer,
+        half_life: float,
+        balance: Balance,
+        seed: int,
+    ):
+        self.denoiser, self.optimiser, self.balance = denoiser, optimiser, balance
         self.ema = EMA(denoiser, half_life)
         self.generator = torch.Generator().manual_seed(seed)
         self.step = self.waiting = self.best_step = 0
@@ -48,6 +57,7 @@ class TrainingState:
         tensors = {f"{name}:{k}": v for name, part in sections.items() for k, v in part.items()}
         for i, moments in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser:{i}:{k}": torch.as_tensor(v) for k, v in moments.items()}
+        tensors["balance:"] = self.balance.mean
         tensors["generator:"] = self.generator.get_state()
         save_checkpoint(path, tensors, {"ema_updates": self.ema.updates} | {k: getattr(self, k) for k in NUMBERS})
 
@@ -69,6 +79,7 @@ class TrainingState:
                 moments.setdefault(int(index), {})[name] = value
             groups = self.optimiser.state_dict()["param_groups"]
             self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+            self.balance.mean.copy_(tensors["balance:"])
             self.generator.set_state(tensors["generator:"])
             self.ema.updates = state["ema_updates"]
             for name in NUMBERS:

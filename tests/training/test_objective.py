@@ -9,7 +9,7 @@ from sciml_diffusion.denoisers.anchored import AnchoredDenoiser
 from sciml_diffusion.denoisers.backbones.unet import UNet
 from sciml_diffusion.denoisers.basis import FourierBasis
 from sciml_diffusion.denoisers.gaussian import GaussianDenoiser
-from sciml_diffusion.training.objective import DenoisingLoss
+from sciml_diffusion.training.objective import Balance, DenoisingLoss
 
 EVENT = (1, 8, 8)
 
@@ -57,3 +57,13 @@ def test_bad_laws():
         DenoisingLoss((0.1, 1.0), "uniform")
     with pytest.raises(ValueError, match="sigma_range"):
         DenoisingLoss((1.0, 0.1))
+
+
+def test_balance_divides_by_the_running_mean():
+    balance = Balance((0.1, 10.0), bins=2, rate=0.5)
+    sigma = torch.tensor([0.2, 5.0, 5.0])
+    first = balance(torch.tensor([0.5, 3.0, 5.0]), sigma)
+    torch.testing.assert_close(first, torch.tensor([0.5, 3.0, 5.0]))  # the means start at 1
+    # then: (1 + 0.5) / 2; ((1 + 3) / 2 + 5) / 2
+    torch.testing.assert_close(balance.mean, torch.tensor([0.75, 3.5]))
+    torch.testing.assert_close(balance(torch.tensor([1.5, 7.0, 7.0]), sigma), torch.tensor([2.0, 2.0, 2.0]))
