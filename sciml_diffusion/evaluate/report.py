@@ -32,18 +32,24 @@ class Section:
         text: paragraphs, separated by empty lines.
         table: {row: {column: value}}; a column that a row lacks stays empty, lists are left out.
         caption: words above the table.
-        pictures: {caption: a Figure, or the path of a PNG}.
+        pictures: {caption: a Figure, or the path of a PNG}, or a list without captions; paths may be relative to the
+            report's folder.
     """
 
     heading: str
     text: str = ""
     table: dict[str, dict[str, Any]] = field(default_factory=dict)
     caption: str = ""
-    pictures: "dict[str, Figure | str | Path]" = field(default_factory=dict)
+    pictures: "dict[str, Figure | str | Path] | list[Figure | str | Path]" = field(default_factory=dict)
 
 
-def write_report(folder: "str | Path", title: str, sections: list[Section]) -> Path:
+def write_report(folder: "str | Path", title: str, sections: list[Section | dict]) -> Path:
     """Writes report.html, with every picture inside it, to a folder that it makes if need be: whole or not at all.
+
+    Arguments:
+        folder: where report.html goes.
+        title: of the page.
+        sections: Section objects, or dictionaries of their arguments.
 
     Returns:
         The path of report.html.
@@ -51,20 +57,22 @@ def write_report(folder: "str | Path", title: str, sections: list[Section]) -> P
     Raises:
         FileNotFoundError: a picture is missing. TypeError: something that is no Section or no picture.
     """
-    body = [f"<h1>{html.escape(title)}</h1>"]
+    folder, body = Path(folder), [f"<h1>{html.escape(title)}</h1>"]
     for section in sections:
+        section = Section(**section) if isinstance(section, dict) else section
         if not isinstance(section, Section):
             raise TypeError(f"a report is made of Section objects; got {type(section).__name__}")
         body.append(f"<h2>{html.escape(section.heading)}</h2>")
         body += [f"<p>{html.escape(part.strip())}</p>" for part in section.text.split("\n\n") if part.strip()]
         if section.table:
             body.append(_table(section.table, section.caption))
-        body += [_picture(caption, picture) for caption, picture in section.pictures.items()]
+        pictures = section.pictures
+        pairs = pictures.items() if isinstance(pictures, dict) else [("", picture) for picture in pictures]
+        body += [_picture(caption, picture, folder) for caption, picture in pairs]
     page = (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
         f"<style>{STYLE}</style>\n</head>\n<body>\n" + "\n".join(body) + "\n</body>\n</html>\n"
     )
-    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / "report.html.partial"
     partial.write_text(page, encoding="utf-8")
@@ -96,16 +104,17 @@ def _table(rows: dict[str, dict[str, Any]], caption: str) -> str:
     return f'<div class="wide"><table>{words}{body}</table></div>'
 
 
-def _picture(caption: str, picture) -> str:
+def _picture(caption: str, picture, folder: Path) -> str:
     if isinstance(picture, str | Path):
-        if not Path(picture).is_file():
-            raise FileNotFoundError(f"the picture {picture} ({caption}) does not exist; save it before the report")
-        data = Path(picture).read_bytes()
+        path = next((p for p in (folder / picture, Path(picture)) if p.is_file()), None)
+        if path is None:
+            raise FileNotFoundError(f"the picture {picture} is not there, nor in {folder}; save it before the report")
+        data, caption = path.read_bytes(), caption or path.stem.replace("_", " ")
     elif hasattr(picture, "savefig"):
         buffer = io.BytesIO()
         picture.savefig(buffer, format="png", dpi=DPI)
         data = buffer.getvalue()
     else:
-        raise TypeError(f"a picture is a Figure or the path of a PNG; got {type(picture).__name__} ({caption})")
+        raise TypeError(f"a picture is a Figure or the path of a PNG; got {type(picture).__name__}")
     words, code = html.escape(caption), base64.b64encode(data).decode()
     return f'<figure><img alt="{words}" src="data:image/png;base64,{code}"><figcaption>{words}</figcaption></figure>'

@@ -153,6 +153,12 @@ def test_report_is_one_whole_file(tmp_path):
     assert text.count("data:image/png;base64,iVBOR") == 2 and "http" not in text and text.count("<p>") == 2
 
 
+def test_sections_may_be_dictionaries_with_pictures_in_the_folder(tmp_path):
+    plot_rank_histogram([0.5, 0.5]).savefig(tmp_path / "era5_ranks.png", dpi=30)
+    text = write_report(tmp_path, "t", [{"heading": "Britain", "pictures": ["era5_ranks.png"]}]).read_text()
+    assert "Britain" in text and "era5 ranks" in text and text.count("data:image/png;base64,iVBOR") == 1
+
+
 def test_a_report_that_fails_leaves_the_old_one(tmp_path):
     path = write_report(tmp_path, "old", [])
     with pytest.raises(FileNotFoundError, match="gone.png"):
