@@ -1,0 +1,100 @@
+"""Truths: the parts that went in come out; the Gaussian anchor's own error; a run without a stop."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from sciml_diffusion.prior import Prior, Variable
+from sciml_diffusion.training.augment import random_mirror, random_shift
+from sciml_diffusion.training.fit import FitConfig
+from sciml_diffusion.training.recipe import train_prior, validation_blocks
+
+CONFIG = FitConfig(steps=6, batch=4, validate_every=3, levels=2, device="cpu")
+NETWORK = {"width": 8, "multipliers": (1, 2)}
+
+
+def trajectories(n=40) -> xr.Dataset:
+    """Random standing waves on a circle, u = a cos(x) + b sin(x) with a drift in time."""
+    generator = np.random.default_rng(0)
+    a, b = generator.standard_normal((2, n, 1, 1))
+    x, t = np.arange(8) / 8, np.linspace(0, 1, 6)
+    u = (a * np.cos(2 * np.pi * x) + b * np.sin(2 * np.pi * x)) * (1 + t[:, None]) + 3
+    u = u + 0.1 * generator.standard_normal(u.shape)
+    coordinates = {"sample": np.arange(n), "time": t, "x": ("x", x, {"period": 1.0})}
+    return xr.Dataset({"u": (("sample", "time", "x"), u.astype("float32"), {"units": "m s-1"})}, coordinates)
+
+
+def train(**more):
+    return train_prior(trajectories(), **({"config": CONFIG, "network": NETWORK, "progress": False} | more))
+
+
+def prior_of(parts) -> Prior:
+    return Prior(**parts._asdict() | {"variables": tuple(Variable(**v) for v in parts.variables)})
+
+
+def test_parts_make_a_prior(tmp_path):
+    parts = train()
+    prior = prior_of(parts)
+    assert prior.shape == (1, 6, 8) and prior.grid.periods == (1.0,) and prior.step == pytest.approx(0.2)
+    assert prior.variables[0].units == "m s-1"
+    assert parts.card["steps"] == 6 and len(parts.card["by_sigma"]) == 2
+    prior.save(tmp_path / "prior")
+    again, x_t = Prior.load(tmp_path / "prior"), torch.randn(2, 1, 6, 8, generator=torch.Generator().manual_seed(0))
+    for sigma in (torch.tensor(0.02), torch.tensor(2.0)):
+        assert torch.equal(again.denoiser(x_t, sigma), parts.denoiser(x_t, sigma))
+
+
+def test_standardised_by_the_training_part():
+    parts, u = train(), trajectories()["u"].values[:32]
+    assert float(parts.codec.mean) == pytest.approx(float(u.mean()), rel=1e-5)
+    assert float(parts.codec.std) == pytest.approx(float(u.std()), rel=1e-5)
+
+
+def test_same_seed_same_prior_and_resume(tmp_path):
+    a, b, c = train(seed=1, folder=tmp_path), train(seed=1), train(seed=2)
+    again = train(seed=1, folder=tmp_path, resume=True)  # of a run that is done: nothing is trained
+    weights = [torch.cat([p.flatten() for p in parts.denoiser.parameters()]) for parts in (a, b, c, again)]
+    assert torch.equal(weights[0], weights[1]) and torch.equal(weights[0], weights[3])
+    assert not torch.equal(weights[0], weights[2])
+    assert torch.equal(a.denoiser.beta, again.denoiser.beta)
+
+
+def test_without_anchor():
+    parts = train(anchored=False)
+    assert parts.denoiser.surrogate(torch.tensor(1.0)) is None
+    assert parts.denoiser(torch.randn(2, 1, 6, 8), torch.tensor(1.0)).shape == (2, 1, 6, 8)
+
+
+def test_shift_and_mirror():
+    """cos(k (x - s)) is what a shift makes of cos(kx); u(x) -> -u(-x) leaves sines alone and turns the sign of cosines."""
+    place = 2 * torch.pi * torch.arange(8, dtype=torch.float64) / 8
+    wave = torch.stack([torch.sin(place), torch.cos(place)]).expand(20, 1, 2, 8)
+    generator = torch.Generator().manual_seed(0)
+    mirrored = random_mirror(wave, generator)
+    torch.testing.assert_close(mirrored[:, :, 0], wave[:, :, 0], rtol=0, atol=1e-12)
+    signs = mirrored[:, 0, 1, 0]
+    assert set(signs.round().tolist()) == {-1.0, 1.0}
+    shifted = random_shift(wave, generator)
+    for row in shifted[:, 0]:
+        s = torch.atan2(row[0], row[1])[0]  # the same shift in both frames
+        torch.testing.assert_close(row, torch.stack([torch.sin(place + s), torch.cos(place + s)]), rtol=0, atol=1e-12)
+    assert len({round(float(r), 6) for r in shifted[:, 0, 0, 0]}) > 3
+
+
+def test_validation_blocks_keep_their_distance():
+    train_frames, check = validation_blocks(240, 8)
+    assert 0.19 < len(check) / 240 < 0.22
+    assert np.abs(train_frames[:, None] - check).min() >= 8
+    assert (np.diff(check) > 1).sum() == 1  # two blocks
+    with pytest.raises(ValueError, match="too few"):
+        validation_blocks(40, 8)
+
+
+def test_fields_that_do_not_fit():
+    with pytest.raises(ValueError, match="periodic axis"):
+        open_ends = trajectories()
+        del open_ends["x"].attrs["period"]
+        train_prior(open_ends, config=CONFIG, progress=False)
+    with pytest.raises(ValueError, match="window"):
+        train(window=7)
