@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Your own fields and stations
 #
-# From a NetCDF file of gridded fields and a CSV file of stations to the full fields, with an uncertainty, and with scores
+# From a NetCDF file of gridded fields and a CSV file of stations to full fields with an uncertainty, and to scores
 # at stations held out. To use it on your own files, put their paths in the second cell and leave out the third.
 
 # %%

@@ -175,7 +175,7 @@ def test_every_leaf_names_something_of_ours_and_its_arguments(path):
 
     leaf = yaml.safe_load(path.read_text(encoding="utf-8"))
     target = resolve(leaf.pop("_target_"))
-    inspect.signature(target).bind_partial(**leaf)
+    assert inspect.signature(target).bind_partial(**leaf).arguments.keys() == leaf.keys()
 
 
 @pytest.mark.parametrize("group", ["posterior", "sampler"])
