@@ -49,11 +49,7 @@ def generate_burgers(
     Raises:
         ValueError: a number is out of range, or the solver's grid is not a multiple of the grid kept.
     """
-    if samples < 1 or seed < 0 or start < 0 or batch < 1 or points < 4 or frames < 2 or not (nu > 0 and duration > 0):
-        raise ValueError(
-            "expected samples >= 1, seed >= 0, start >= 0, batch >= 1, points >= 4, frames >= 2, nu > 0, duration > 0; "
-            f"got {samples}, {seed}, {start}, {batch}, {points}, {frames}, {nu} and {duration}"
-        )
+    _check(samples, seed, points, frames, nu, duration, start, batch)
     field = field or PeriodicRandomField()
     fine, substeps = _resolution(points, frames, nu, duration, solver_points, field)
     grid = Grid.periodic((fine,), (field.length,))
@@ -67,6 +63,15 @@ def generate_burgers(
     attrs = {"equation": "u_t + u u_x = nu u_xx", "nu": nu, "seed": seed}
     attrs |= {"solver": "pseudo-spectral ETDRK4, float64", "solver_points": fine, "solver_substeps": substeps}
     return _dataset(u, np.arange(start, start + samples), duration, field.length, attrs)
+
+
+def _check(samples, seed, points, frames, nu, duration, start, batch) -> None:
+    """Raises ValueError where a number is out of range."""
+    if samples < 1 or seed < 0 or start < 0 or batch < 1 or points < 4 or frames < 2 or not (nu > 0 and duration > 0):
+        raise ValueError(
+            "expected samples >= 1, seed >= 0, start >= 0, batch >= 1, points >= 4, frames >= 2, nu > 0, duration > 0; "
+            f"got {samples}, {seed}, {start}, {batch}, {points}, {frames}, {nu} and {duration}"
+        )
 
 
 def _resolution(points, frames, nu, duration, solver_points, field) -> tuple[int, int]:
