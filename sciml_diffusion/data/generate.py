@@ -34,8 +34,7 @@ def generate_burgers(
     Arguments:
         samples: number of trajectories >= 1.
         seed: >= 0; different seeds have no sample in common.
-        points: X, points kept in space.
-        frames: T >= 2, times kept.
+        points, frames: X >= 4 points and T >= 2 times that are kept.
         nu: viscosity > 0.
         duration: last time > 0.
         solver_points: a multiple of `points`; by default 2^j `points` that resolve the shock, n >= 8 std(u_0) / nu.
