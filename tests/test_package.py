@@ -196,6 +196,8 @@ def test_every_method_and_sampler_is_built_from_its_leaf(group):
         "builtins.eval",
         "sciml_diffusion.prior.shutil.rmtree",
         "sciml_diffusion.prior.np",
+        "sciml_diffusion.prior.Path",
+        "sciml_diffusion.prior.field",
         "sciml_diffusion.prior._children",
         "sciml_diffusion_evil.thing",
         "sciml_diffusion.prior.Missing",
