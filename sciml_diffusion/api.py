@@ -70,6 +70,7 @@ def observe(
     """
     import xarray as xr
 
+    from .data.container import canonical
     from .observations.simulate import simulate
     from .observations.table import read_table
 
@@ -79,7 +80,7 @@ def observe(
                 "to observe gridded fields give stations=<number> and std=<noise>; "
                 "to read sensors give a table or a CSV path"
             )
-        return simulate(source, stations, std, seed, variable=variable, every=every)
+        return simulate(canonical(source), stations, std, seed, variable=variable, every=every)
     if stations is not None:
         raise ValueError("stations= is for gridded fields; a table of sensors brings its own stations")
     return read_table(source, std=std, variable=variable, units=units)
@@ -203,9 +204,10 @@ def score(post: "xr.Dataset", truth: "xr.Dataset", obs: "xr.Dataset | None" = No
         truth: gridded fields, or a table of held-out sensors.
         obs: sensors that the posterior saw: their cells are left out.
     """
+    from .data.container import canonical
     from .evaluate.xarray_scores import score_dataset
 
-    return score_dataset(post, truth, obs, seed)
+    return score_dataset(post, truth if len(truth.dims) == 1 else canonical(truth), obs, seed)
 
 
 def leave_stations_out(

@@ -50,6 +50,9 @@ def fields_dataset(x: np.ndarray, time: np.ndarray, prior: Prior) -> "xr.Dataset
     for name, attrs in COORDINATES.items():
         if name in out.coords:
             out[name].attrs.update(attrs)
+    for name, period in zip(prior.grid.dims, prior.grid.periods, strict=True):
+        if period is not None:
+            out[name].attrs["period"] = period
     return out
 
 
