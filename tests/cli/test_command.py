@@ -1,5 +1,6 @@
 """The console command. Truths used: what each wrong word must be answered with, and a budget of 0.5 s for help."""
 
+import re
 import subprocess
 import sys
 import time
@@ -140,3 +141,16 @@ def test_values_have_their_types():
     assert [parsed("x", v) for v in ("0.5", "1e-3", "8", "true", "null", "8h", "2019-03-26", "")] == [
         0.5, 0.001, 8, True, None, "8h", "2019-03-26", "",
     ]  # fmt: skip
+
+
+def test_the_readme_shows_commands_and_files_that_exist():
+    """Each command line of the README is composed; each room and script that it names is there."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = [line.split() for line in text.splitlines() if line.startswith("sciml-diffusion ")]
+    assert {words[1] for words in lines} == set(command.VERBS)
+    for _, verb, *words in lines:
+        compose(verb, [word if "=" in word else f"name={word}" for word in words])
+    rooms = re.findall(r"`([\w/]+(?:/|\.py))`", text)
+    assert len(rooms) > 15
+    for room in rooms:
+        assert (ROOT / room).exists() or (ROOT / "sciml_diffusion" / room).exists(), room
