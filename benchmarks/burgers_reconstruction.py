@@ -151,9 +151,8 @@ def main() -> None:
         spent = {"network_calls": ensemble.diagnostics.get("network_calls", 0), "seconds": time.perf_counter() - begun}
         report.add(**fixed, **row(case, ensemble, seed), **spent, **more)
 
-    drawn = torch.randperm(train_count, generator=torch.Generator().manual_seed(seed))[:members]
-    climate = train[drawn].double().expand(count, -1, -1, -1, -1)
-    add("prior_mean", WeightedEnsemble(climate, torch.zeros(count, members)), time.perf_counter())
+    drawn = torch.randint(train_count, (count, members), generator=torch.Generator().manual_seed(seed))
+    add("prior_mean", WeightedEnsemble(train[drawn].double(), torch.zeros(count, members)), time.perf_counter())
     begun = time.perf_counter()
     model, ridge = linear(train, std)
     print(f"linear_oi: ridge {ridge}")
