@@ -51,14 +51,23 @@ def test_members_are_frozen_one_by_one():
         torch.testing.assert_close(together[k : k + 1], alone, rtol=0, atol=1e-10)
 
 
-def test_asymmetric_systems_stop_without_a_rising_residual():
+def test_asymmetric_systems_are_solved_and_no_residual_rises():
     g = torch.Generator().manual_seed(1)
-    matrix = torch.eye(20, dtype=F64) + torch.randn(4, 20, 20, generator=g, dtype=F64) / 2  # eigenvalues on both sides
-    b = torch.randn(4, 20, generator=g, dtype=F64)
-    x, stated = conjugate_residuals(lambda u: torch.einsum("nij,nj->ni", matrix, u), b, 1e-8, 60)
-    residual = (b - torch.einsum("nij,nj->ni", matrix, x)).norm(dim=1) / b.norm(dim=1)
-    assert torch.isfinite(x).all() and (residual <= 1).all()
-    torch.testing.assert_close(residual, stated, rtol=1e-9, atol=0)  # what is stated is what is left
+    matrix = torch.eye(20, dtype=F64) + torch.randn(4, 20, 20, generator=g, dtype=F64) / 8  # far from symmetric
+    b, last = torch.randn(4, 20, generator=g, dtype=F64), 1.0
+    for iterations in range(1, 21):
+        x, stated = conjugate_residuals(lambda u: torch.einsum("nij,nj->ni", matrix, u), b, 1e-12, iterations)
+        residual = (b - torch.einsum("nij,nj->ni", matrix, x)).norm(dim=1) / b.norm(dim=1)
+        torch.testing.assert_close(residual, stated, rtol=1e-6, atol=1e-13)  # what is stated is what is left
+        assert (residual <= last).all()
+        last = residual + 1e-13
+    assert (residual < 1e-11).all()  # within m products, to rounding
+
+
+def test_singular_systems_stop_where_nothing_is_left_to_gain():
+    matrix = torch.diag(torch.tensor([1.0, 2.0, 0.0], dtype=F64))
+    x, residual = conjugate_residuals(lambda u: u @ matrix, torch.ones(1, 3, dtype=F64), 1e-8, 50)
+    assert torch.isfinite(x).all() and abs(float(residual) - 3**-0.5) < 1e-6  # the part of b outside the range
 
 
 def test_nothing_to_solve():
