@@ -1,6 +1,7 @@
 """A closed-form prior from any gridded fields: climatology, anomalies, Gaussian."""
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,8 +43,40 @@ def fit_prior(
     Raises:
         ValueError: fields too few, too large, missing or constant; a window longer than any stretch without a gap.
     """
+    data = anomalies_of(fields, window)
+    feature = options.pop("feature", data.feature)
+    image = len(data.grid.sizes) > 1
+    denoiser, choices = fit_gaussian(data.segments, data.window, data.grid, image, feature, **options)
+    card = data.card | {"kind": "closed-form Gaussian", "law": plain(choices)}
+    return denoiser, data.codec, data.grid, data.step, data.variables, RANGE, card
+
+
+@dataclass(frozen=True, eq=False)
+class Anomalies:
+    """Fields less their climatology, in units of their standard deviation, and what leads back to them.
+
+    Arguments:
+        segments: contiguous frames, float64, each with shape (T_i, C, *S).
+        feature: amplitude of the mean daily cycle of each point, with shape S, or None.
+        codec: physical windows <-> anomalies.
+        grid, step, variables, window: as in `Prior`; variables are dictionaries.
+        card: window, frames, and start and end of dated fields.
+    """
+
+    segments: list[Tensor]
+    feature: Tensor | None
+    codec: Codec
+    grid: Grid
+    step: np.timedelta64 | float
+    variables: tuple[dict, ...]
+    window: int
+    card: dict
+
+
+def anomalies_of(fields: "xr.Dataset", window: str | int | float) -> Anomalies:
+    """Climatology and anomalies of gridded fields; arguments and errors as for `fit_prior`."""
     fields = canonical(fields)
-    x, time, grid = to_tensor(fields), fields["time"].values, grid_of(fields)
+    x, time, grid, variables = to_tensor(fields), fields["time"].values, grid_of(fields), variables_of(fields)
     dated = time.dtype.kind == "M"
     if len(time) < 2:
         raise ValueError(f"a prior needs at least 2 frames to know their step; got {len(time)}")
@@ -55,19 +88,18 @@ def fit_prior(
     daily = dated and not trajectories and _has_daily_cycle(time)
     flat = x.flatten(0, 1) if trajectories else x
     mean, std = _daily(flat, time) if daily else _constant(flat)
-    variables = variables_of(fields)
     _refuse_constant(std, variables)
-    parts = (x if trajectories else x[None]).double()
-    z = [(anomalies(p, mean.double(), time) if daily else p - mean.double().movedim(1, 0)) / std.double().movedim(1, 0) for p in parts]
+    deep, scale = mean.double(), std.double().movedim(1, 0)
+    parts = [p.double() for p in (x if trajectories else x[None])]
+    z = [(anomalies(p, deep, time) if daily else p - deep.movedim(1, 0)) / scale for p in parts]
     segments = [part[s] for part in z for s in stretches]
-    image = len(grid.sizes) > 1
-    denoiser, choices = fit_gaussian(segments, frames, grid, image, _amplitude(mean / std) if daily else None, **options)
     shape = (flat.shape[1], frames, *grid.sizes)
-    codec = (Climatology if daily else Standardise)(mean, std, shape, image)
-    card = {"kind": "closed-form Gaussian", "window": frames, "frames": int(len(flat)), "law": _plain(choices)}
+    codec = (Climatology if daily else Standardise)(mean, std, shape, len(grid.sizes) > 1)
+    card = {"window": frames, "frames": int(len(flat))}
     if dated:
         card |= {"start": str(time[0])[:19], "end": str(time[-1])[:19]}
-    return denoiser, codec, grid, step, variables, RANGE, card
+    feature = _amplitude(mean / std) if daily else None
+    return Anomalies(segments, feature, codec, grid, step, variables, frames, card)
 
 
 def _has_daily_cycle(time: np.ndarray) -> bool:
@@ -107,6 +139,6 @@ def _refuse_constant(std: Tensor, variables: tuple[dict, ...]) -> None:
         raise ValueError(f"{', '.join(still)} does not vary in these fields; leave it out")
 
 
-def _plain(choices: dict) -> dict:
+def plain(choices: dict) -> dict:
     """Numbers as JSON knows them: None for what is not finite."""
     return {k: v if math.isfinite(v) else None for k, v in choices.items()}
