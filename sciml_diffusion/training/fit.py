@@ -36,7 +36,8 @@ class FitConfig:
         levels: noise levels of a validation, evenly spaced in ln sigma within the objective's range.
         check: windows of a validation at most, evenly chosen.
         patience: validations without a new best before an early stop.
-        precision: "no" or "bf16" (autocast; the weights stay float32).
+        precision: "no", "bf16" (autocast of the network; the weights stay float32), or "auto": bf16 on an accelerator and
+            on processors that have instructions for it, where a step takes 0.6 of the time.
         device: "cpu", or "auto" for the accelerator that is there.
     """
 
@@ -56,9 +57,9 @@ class FitConfig:
     def __post_init__(self):
         if min(self.steps, self.batch, self.validate_every, self.levels, self.check, self.patience) < 1:
             raise ValueError("steps, batch, validate_every, levels, check and patience must be at least 1")
-        if self.precision not in ("no", "bf16") or self.device not in ("cpu", "auto"):
+        if self.precision not in ("no", "bf16", "auto") or self.device not in ("cpu", "auto"):
             raise ValueError(
-                f"precision is 'no' or 'bf16', device 'cpu' or 'auto'; got {self.precision!r} and {self.device!r}"
+                f"precision is 'no', 'bf16' or 'auto', device 'cpu' or 'auto'; got {self.precision!r} and {self.device!r}"
             )
 
 
@@ -121,7 +122,7 @@ def fit(
     if resume:
         state.restore(log.folder / CHECKPOINT)
         log.keep_until(state.step)
-    precision = _precision(denoiser.backbone, accelerator.device.type, config.precision == "bf16")
+    precision = _precision(denoiser.backbone, accelerator.device.type, config.precision)
     began = time.monotonic() - state.seconds
     bar = tqdm(total=config.steps, initial=state.step, desc="train", disable=not progress, unit="step")
     with bar, precision, _stop_flag() as stop:
@@ -230,9 +231,10 @@ class _Log:
 
 
 @contextmanager
-def _precision(backbone: torch.nn.Module, device: str, reduced: bool):
+def _precision(backbone: torch.nn.Module, device: str, precision: str):
     """Runs the network, and nothing else, in bfloat16: a covariance's small variances do not survive it."""
-    plain = backbone.forward
+    plain, native = backbone.forward, getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    reduced = precision == "bf16" or (precision == "auto" and (device != "cpu" or native()))
 
     def forward(*arguments):
         with torch.autocast(device, torch.bfloat16):

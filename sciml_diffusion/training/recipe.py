@@ -33,6 +33,21 @@ BLOCKS = 2  # in time, of which the validation of one long series consists
 RANGE = (0.01, 50.0)  # of sigma, for trajectories in units of their standard deviation
 
 
+TRAJECTORIES = FitConfig(
+    steps=6000,
+    batch=16,
+    learning_rate=1.5e-3,
+    warmup=200,
+    half_life=300,
+    validate_every=250,
+    check=96,
+    precision="auto",
+)
+SERIES = FitConfig(
+    steps=600, batch=16, learning_rate=5e-4, warmup=100, half_life=50, validate_every=50, patience=6, precision="auto"
+)
+
+
 class PriorParts(NamedTuple):
     """The arguments of `Prior`, in its order; `variables` holds the arguments of `Variable`."""
 
@@ -72,7 +87,7 @@ def train_prior(
         validation: fields to validate on instead of a part of `fields`.
         seed: of the network's weights, batches and noise.
         network: arguments of `UNet` over the defaults (width 32, multipliers (1, 2, 2), patch 2).
-        config: numbers of the run; by default 2000 steps with an early stop.
+        config: numbers of the run; by default `TRAJECTORIES` or `SERIES`.
         anchored: False leaves the anchor out (`PreconditionedDenoiser`).
         mirror: the law of trajectories does not change under u(x) -> -u(-x), as for Burgers: half of the windows
             are so reflected, on top of the random shift that every periodic axis gets.
@@ -84,10 +99,11 @@ def train_prior(
     Raises:
         ValueError: fields that do not make windows, or have other axes than x or two spatial ones.
     """
-    fields, config = canonical(fields), config or FitConfig()
+    fields = canonical(fields)
     held = canonical(validation) if validation is not None else None
     source = _Trajectories(fields, window, held) if "sample" in fields.dims else _Series(fields, window, held)
     train, check = source.encoded()
+    config = config or source.config
     augment = compose_augment(mirror) if source.periodic else None
     anchor, (low, high) = source.anchor, source.sigma_range
     backbone = _network(source, network or {}, 2 if anchored else 1, seed)
@@ -122,7 +138,7 @@ class _Trajectories:
         fields, window, held: as for `train_prior`.
     """
 
-    pool, periodic = "mode", True
+    pool, periodic, config = "mode", True, TRAJECTORIES
     sigma_range = RANGE
 
     def __init__(self, fields: "xr.Dataset", window, held: "xr.Dataset | None"):
@@ -168,7 +184,7 @@ class _Series:
         fields, window, held: as for `train_prior`.
     """
 
-    pool, periodic = "scalar", False
+    pool, periodic, config = "scalar", False, SERIES
 
     def __init__(self, fields: "xr.Dataset", window, held: "xr.Dataset | None"):
         from .fit_prior import fit_prior
