@@ -12,10 +12,11 @@ that was trained on samples of grf-64.
 import time
 import warnings
 
+import common
 import exactness
 import torch
 from analytic import F64, Problem, gmm, gmm2, grf
-from common import Report, parser
+from common import Report
 
 from sciml_diffusion.ensemble import WeightedEnsemble
 from sciml_diffusion.inverse.dps import DPS
@@ -114,7 +115,7 @@ def _mean(values: list):
 
 def main() -> None:
     """Runs the cases that were asked for and writes the report."""
-    asked = parser(__doc__.split("\n")[0])
+    asked = common.parser(__doc__.split("\n")[0])
     asked.add_argument("--trained", action="store_true", help="also train a denoiser on grf-64; part of the full run")
     given = asked.parse_args()
     report = Report("posterior_exactness", given.quick, given.seed)
