@@ -59,7 +59,10 @@ def window_score(space: Tensor, time: Tensor, check: Tensor, sets, noise: float)
         both = torch.cat([seen, unseen])
         c = torch.kron(time, space[both][:, both])
         frame = torch.arange(n)[:, None] * len(both)
-        first, rest = (frame + torch.arange(len(seen))).flatten(), (frame + torch.arange(len(seen), len(both))).flatten()
+        first, rest = (
+            (frame + torch.arange(len(seen))).flatten(),
+            (frame + torch.arange(len(seen), len(both))).flatten(),
+        )
         generator = torch.Generator().manual_seed(i)
         y = check[:, :, seen].flatten(1)
         y = y + noise * torch.randn(y.shape, generator=generator, dtype=y.dtype)

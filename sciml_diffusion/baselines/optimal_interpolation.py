@@ -79,7 +79,9 @@ class OptimalInterpolation:
         from ..to_xarray import posterior_dataset
 
         result = reconstruct(self.prior, bind(obs, self.prior), ClosedForm(), members, seed)
-        return posterior_dataset(result, self.prior, obs, {"method": "OptimalInterpolation", "members": members, "seed": seed})
+        return posterior_dataset(
+            result, self.prior, obs, {"method": "OptimalInterpolation", "members": members, "seed": seed}
+        )
 
 
 def _prior(data: Anomalies, mean: Tensor, covariance: Tensor, tau: float, choices: dict) -> Prior:

@@ -57,7 +57,9 @@ def fit_gaussian(
     lengths = [len(s) for s in segments]
     choices = {"frames": len(z), "folds": 0, "log_crps": math.nan}
     if law is None:
-        law, choices["folds"], choices["log_crps"] = _choose(z, lengths, geometry, 3 * window if gap is None else gap, noise)
+        law, choices["folds"], choices["log_crps"] = _choose(
+            z, lengths, geometry, 3 * window if gap is None else gap, noise
+        )
     sample, index = centred.T @ centred / len(z), torch.arange(z.shape[1])
     covariance = geometry.covariance(sample, law, index, variable_correlation(centred, channels))
     del sample
@@ -119,7 +121,9 @@ def _check(segments: list[Tensor], window: int, grid: Grid) -> tuple[int, tuple[
             f"Gaussian takes at most {LIMIT}. Coarsen the fields (fields.coarsen(...).mean()) or choose a region"
         )
     if window < 1 or frames < max(2, window):
-        raise ValueError(f"a Gaussian over windows of {window} frames needs at least {max(2, window)} frames; got {frames}")
+        raise ValueError(
+            f"a Gaussian over windows of {window} frames needs at least {max(2, window)} frames; got {frames}"
+        )
     if not all(torch.isfinite(s).all() for s in segments):
         raise ValueError("frames hold missing or infinite values; fill them, or cut the region or the period")
     return channels, tuple(sizes)
