@@ -5,7 +5,7 @@ from torch import Tensor
 
 from ..denoisers.anchored import AnchoredDenoiser
 
-POOLS = ("mode", "scalar")
+POOLS = ("mode", "relative")
 CHUNK = 64  # windows at once
 
 
@@ -21,17 +21,19 @@ def calibrate(
 ) -> AnchoredDenoiser:
     """Returns the denoiser with beta and ratio measured at its nodes.
 
-    With r = x - D_G and f = P^{1/2} F, beta = clip(<r, f> / <f, f>, 0, 1) minimises the mean ||x - D_G - beta f||^2: it is
-    never worse than the Gaussian on these windows. With e the coefficients of x - D and p those of P, the ratio is
-    sum(e^2) / (n sum(p)) over all coefficients ("scalar"), or for each one (sum e^2 + strength scalar p) / ((n + strength) p)
-    ("mode"), which leans on the scalar by the weight of `strength` windows.
+    With r = x - D_G and f = P^{1/2} F, clip(<r, f> / <f, f>, 0, 1) minimises the mean ||x - D_G - beta f||^2; beta is the
+    smaller of its values on the first and the second half of the windows, so that one of two periods alone cannot speak
+    for the network. With e the coefficients of x - D, and p those of P, the ratio is, for each coefficient, (sum e^2 +
+    strength scalar p) / ((n + strength) p), scalar = sum(e^2) / (n sum(p)) over all of them ("mode"), which leans on the
+    scalar by the weight of `strength` windows; or, where windows are few or much alike, the error of D over that of D_G
+    ("relative"), which leaves the level to the anchor.
 
     Arguments:
         denoiser: trained; its own beta and ratio do not matter.
         validation: windows that were not trained on, with shape (M, *event).
         seed: of the noise.
         draws: noise draws for each window and node.
-        pool: "mode" or "scalar"; the latter where windows are few or much alike.
+        pool: "mode" or "relative".
         strength: see above.
 
     Raises:
@@ -39,24 +41,33 @@ def calibrate(
     """
     if pool not in POOLS:
         raise ValueError(f"unknown pool {pool!r}; choose from {POOLS}")
-    generator, basis = torch.Generator().manual_seed(seed), denoiser.anchor.basis
+    generator, anchor = torch.Generator().manual_seed(seed), denoiser.anchor
+    halves = [h for h in (validation[: len(validation) // 2], validation[len(validation) // 2 :]) if len(h)]
     betas, ratios = [], []
     for log_sigma in denoiser.log_sigma:
         sigma = log_sigma.exp().to(validation)
-        p = denoiser.anchor.surrogate(sigma).variance.double()
-        rr, rf, ff = (torch.zeros_like(p) for _ in range(3))
-        for _ in range(draws):
-            for x in validation.split(CHUNK):
-                z = torch.randn(x.shape, generator=generator, dtype=x.dtype)
-                centre, correction = denoiser.parts(x + sigma * z, sigma.expand(len(x)))
-                r, f = basis(x - centre).double(), basis(correction).double()
-                rr, rf, ff = rr + r.square().sum(0), rf + (r * f).sum(0), ff + f.square().sum(0)
-        beta = (rf.sum() / ff.sum()).clamp(0, 1) if ff.sum() > 0 else torch.zeros((), dtype=p.dtype)
+        p = anchor.surrogate(sigma).variance.double()
+        moments = [_moments(denoiser, half, sigma, draws, generator) for half in halves]
+        beta = (
+            torch.stack([rf.sum() / ff.sum() if ff.sum() > 0 else ff.sum() for _, rf, ff in moments]).amin().clamp(0, 1)
+        )
+        rr, rf, ff = (sum(parts) for parts in zip(*moments, strict=True))
         error, n = (rr - 2 * beta * rf + beta**2 * ff).clamp_min(0), draws * len(validation)
         scalar = (error.sum() / (n * p.sum())).clamp_min(1e-12)
-        ratio = (error + strength * scalar * p) / ((n + strength) * p)
+        each = (error + strength * scalar * p) / ((n + strength) * p)
         betas.append(beta)
-        ratios.append(ratio if pool == "mode" else scalar.reshape((1,) * p.ndim))
-    dtype = denoiser.anchor.variance.dtype
+        ratios.append(each if pool == "mode" else (error.sum() / rr.sum()).clamp_min(1e-12).reshape((1,) * p.ndim))
+    dtype = anchor.variance.dtype
     beta, ratio = torch.stack(betas).to(dtype), torch.stack(ratios).to(dtype)
-    return AnchoredDenoiser(denoiser.anchor, denoiser.backbone, denoiser.log_sigma, beta, ratio).eval()
+    return AnchoredDenoiser(anchor, denoiser.backbone, denoiser.log_sigma, beta, ratio).eval()
+
+
+def _moments(denoiser: AnchoredDenoiser, x: Tensor, sigma: Tensor, draws: int, generator) -> tuple[Tensor, ...]:
+    """Sums of r^2, r f and f^2 over windows x (M, *event) and noise, each with the shape of the coefficients."""
+    basis, totals = denoiser.anchor.basis, (0.0, 0.0, 0.0)
+    for part in x.split(CHUNK) * draws:
+        z = torch.randn(part.shape, generator=generator, dtype=part.dtype)
+        centre, correction = denoiser.parts(part + sigma * z, sigma.expand(len(part)))
+        r, f = basis(part - centre).double(), basis(correction).double()
+        totals = tuple(t + new.sum(0) for t, new in zip(totals, (r.square(), r * f, f.square()), strict=True))
+    return totals

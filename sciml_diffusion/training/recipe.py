@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NODES = 12  # noise levels at which beta and ratio are measured
 SHARE = 0.2  # of the fields, for validation
-BLOCKS = 2  # in time, of which the validation of one long series consists
+GAP = 3  # windows between training and validation
 RANGE = (0.01, 50.0)  # of sigma, for trajectories in units of their standard deviation
 
 
@@ -78,8 +78,8 @@ def train_prior(
     """Trains a prior on any gridded fields: trajectories (with a dim `sample`) or one series in time.
 
     Periodic fields on one axis get the spectral Gaussian as anchor, others the localised empirical one of `fit_prior`.
-    Without `validation`, the last fifth of the samples, or two blocks of days with a window's gap, are held out: they
-    stop the training, and set beta and ratio. The anchor of one series is then fitted again to all of it.
+    Without `validation`, the last fifth of the samples, or the two ends of a series (`validation_blocks`), are held out:
+    they stop the training, and set beta and ratio. The anchor of a series is then fitted again to all of it.
 
     Arguments:
         fields: training fields, one variable or several.
@@ -126,7 +126,8 @@ def train_prior(
     if anchored:
         denoiser = calibrate(denoiser, check, seed=seed, pool=source.pool)
         card["beta"] = {f"{s:.4g}": round(float(b), 4) for s, b in zip(log_sigma.exp(), denoiser.beta, strict=True)}
-        denoiser = AnchoredDenoiser(source.final_anchor(), backbone, log_sigma, denoiser.beta, denoiser.ratio).eval()
+        final = source.final_anchor()
+        denoiser = AnchoredDenoiser(final, backbone, log_sigma, denoiser.beta, denoiser.ratio).eval()
     parts = (source.codec, source.grid, source.variables, source.window, source.step, (low, high))
     return PriorParts(denoiser.requires_grad_(False), *parts, card)
 
@@ -178,13 +179,13 @@ class _Trajectories:
 
 
 class _Series:
-    """One long series on two spatial axes: frames as channels, validated on blocks of days.
+    """One long series on two spatial axes: frames as channels, validated on its two ends.
 
     Arguments:
         fields, window, held: as for `train_prior`.
     """
 
-    pool, periodic, config = "scalar", False, SERIES
+    pool, periodic, config = "relative", False, SERIES
 
     def __init__(self, fields: "xr.Dataset", window, held: "xr.Dataset | None"):
         from .fit_prior import fit_prior
@@ -217,28 +218,25 @@ class _Series:
         return torch.cat([self.codec.at(time[i]).encode(x[:, :, i]) for i in index])
 
     def final_anchor(self) -> Denoiser:
-        """The anchor of all fields, once the training has used that of a part."""
-        return self._fit(self._all, self.window)[0] if self._refit else self.anchor
+        """The anchor of all fields, once the training has used that of a part; the codec becomes theirs as well."""
+        if self._refit:
+            self.anchor, self.codec, *_ = self._fit(self._all, self.window)
+        return self.anchor
 
 
-def validation_blocks(
-    frames: int, window: int, share: float = SHARE, blocks: int = BLOCKS
-) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the frames for training and validation: blocks in the middle of equal parts, with gaps of one window.
+def validation_blocks(frames: int, window: int, share: float = SHARE) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the frames for training and validation: the two ends of the series, each a gap of 3 windows away.
+
+    Ends have training on one side only, as a test period has: blocks within the series look better than they are.
 
     Raises:
-        ValueError: where a block or what is left holds no window.
+        ValueError: where an end, or what is left, holds less than two windows.
     """
-    place = (np.arange(frames) * blocks % frames) / frames
-    size = frames / blocks
-    inside = np.abs(place - 0.5) <= share / 2
-    near = np.abs(place - 0.5) * size <= share / 2 * size + window
-    train, check = np.flatnonzero(~near), np.flatnonzero(inside)
-    if share * size < window or (1 - share) * size / 2 < 2 * window:
-        raise ValueError(
-            f"{frames} frames are too few to hold out {blocks} blocks of windows of {window}; give `validation`"
-        )
-    return train, check
+    end, gap = round(frames * share / 2), GAP * window
+    if end < 2 * window or frames - 2 * (end + gap) < 2 * window:
+        raise ValueError(f"{frames} frames are too few to hold out windows of {window} at both ends; give `validation`")
+    index = np.arange(frames)
+    return index[end + gap : frames - end - gap], np.concatenate([index[:end], index[frames - end :]])
 
 
 def _network(source, arguments: dict, inputs: int, seed: int) -> UNet:

@@ -1,4 +1,4 @@
-"""The Gaussian fitted from frames, against laws that are known: a drawn covariance, localisation, folds, persistence."""
+"""The Gaussian fitted from frames, against known laws: a drawn covariance, localisation, folds, persistence."""
 
 import math
 

@@ -84,11 +84,10 @@ def test_shift_and_mirror():
 
 def test_validation_blocks_keep_their_distance():
     train_frames, check = validation_blocks(240, 8)
-    assert 0.19 < len(check) / 240 < 0.22
-    assert np.abs(train_frames[:, None] - check).min() >= 8
-    assert (np.diff(check) > 1).sum() == 1  # two blocks
+    assert len(check) == 48 and np.abs(train_frames[:, None] - check).min() == 25
+    assert check[0] == 0 and check[-1] == 239 and (np.diff(check) > 1).sum() == 1  # two blocks
     with pytest.raises(ValueError, match="too few"):
-        validation_blocks(40, 8)
+        validation_blocks(100, 8)
 
 
 def test_fields_that_do_not_fit():
