@@ -3,7 +3,7 @@
 import pytest
 import torch
 from analytic import F64, gmm2, small_gaussian
-from registry import METHODS
+from registry import DENOISERS, METHODS
 
 from sciml_diffusion.inverse.base import PosteriorMethod
 from sciml_diffusion.observations.observation import Observation
@@ -22,13 +22,29 @@ def _mixture(windows):
     return problem.denoiser, Observation(problem.observation.operator, y, problem.observation.std)
 
 
+def _field(denoiser, windows):
+    """Five observations of an image of a network's, for some windows."""
+    g = torch.Generator().manual_seed(0)
+    operator = Matrix(torch.randn(5, 64, generator=g, dtype=F64) / 8, (1, 8, 8))
+    y = torch.randn(16, 5, generator=g, dtype=F64)[:windows]
+    return denoiser.requires_grad_(False), Observation(operator, y, torch.full((5,), 0.3, dtype=F64))
+
+
+def _anchored(windows):
+    return _field(DENOISERS["anchored"](), windows)
+
+
+def _network(windows):
+    return _field(DENOISERS["preconditioned"](), windows)
+
+
 @pytest.mark.filterwarnings("ignore:the ensemble has collapsed")  # five members are few on purpose
-@pytest.mark.parametrize("prior", [small_gaussian, _mixture])
+@pytest.mark.parametrize("prior", [small_gaussian, _mixture, _anchored, _network])
 @pytest.mark.parametrize("name", METHODS)
 def test_one_window_is_the_first_of_sixteen(name, prior):
     row = METHODS[name]
-    if row.needs_surrogate and prior is _mixture:
-        pytest.skip("a mixture states no shared covariance")
+    if row.needs_surrogate and prior in (_mixture, _network):
+        pytest.skip("this denoiser states no shared covariance")
     method = row.make(SIGMAS)
     denoiser, many = prior(16)
     _, one = prior(1)
