@@ -1,4 +1,4 @@
-"""Kriging in closed form: exact posterior draws of a Gaussian prior, and the score of windows with a known covariance."""
+"""Kriging in closed form: exact posterior draws of a Gaussian prior, and scores of windows of known covariance."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ class ClosedForm(PosteriorMethod):
     def run(
         self, denoiser: Denoiser, observation: Observation, streams: MemberStreams, callback: Callable[[int], None]
     ) -> tuple[Tensor, None, dict]:
-        """Members of shape (B K, *event); no weights. Raises TypeError where the denoiser states no mean or covariance."""
+        """Members of shape (B K, *event); no weights. Raises TypeError where the denoiser states no covariance."""
         infinity = torch.tensor(torch.inf, dtype=streams.dtype, device=streams.device)
         mean, covariance = denoiser.prior_mean(), denoiser.surrogate(infinity)
         if mean is None or covariance is None:
@@ -52,7 +52,7 @@ def window_score(space: Tensor, time: Tensor, check: Tensor, sets, noise: float)
         sets: (seen, unseen) positions in the p values.
         noise: standard deviation of the stations' errors.
     """
-    n, p = len(time), len(space)
+    n = len(time)
     scores = []
     for i, (seen, unseen) in enumerate(sets):
         unseen = unseen[:UNSEEN]

@@ -117,8 +117,8 @@ def _check(segments: list[Tensor], window: int, grid: Grid) -> tuple[int, tuple[
     values, frames = channels * math.prod(sizes), sum(len(s) for s in segments)
     if values > LIMIT:
         raise ValueError(
-            f"a frame holds {values} values ({channels} variables on {' x '.join(map(str, sizes))} points); a closed-form "
-            f"Gaussian takes at most {LIMIT}. Coarsen the fields (fields.coarsen(...).mean()) or choose a region"
+            f"a frame holds {values} values ({channels} variables on {' x '.join(map(str, sizes))} points); a "
+            f"closed-form Gaussian takes at most {LIMIT}. Coarsen the fields (fields.coarsen(...).mean()) or choose a region"
         )
     if window < 1 or frames < max(2, window):
         raise ValueError(

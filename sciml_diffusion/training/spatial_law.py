@@ -1,10 +1,13 @@
 """A spatial covariance from few frames: the sample's, localised, mixed with a parametric one, and inflated.
 
 C = inflation * ((1 - share) S o taper + share R), with S the sample covariance, o the elementwise product, taper the
-function of Gaspari and Cohn of distance, and R_ij = s_i s_j rho exp(-d_ij / reach) exp(-(f_i - f_j)^2 / (2 contrast^2)),
+function of Gaspari and Cohn of distance, and
+
+R_ij = s_i s_j rho exp(-d_ij / reach) exp(-(f_i - f_j)^2 / (2 contrast^2)),
+
 s the sample's standard deviations, rho the mean correlation between variables, and f a feature of the points in which
-neighbours may differ, such as the amplitude of the mean daily cycle, which tells land from sea. Every factor is positive
-semidefinite, so C is. Sources: Gaspari and Cohn 1999, eq. 4.10; Ledoit and Wolf 2004 for shrinkage towards a target.
+neighbours may differ, such as the amplitude of the mean daily cycle, which tells land from sea. Every factor is
+positive semidefinite, so C is. Sources: Gaspari and Cohn 1999, eq. 4.10; Ledoit and Wolf 2004 for shrinkage towards a target.
 """
 
 import math
