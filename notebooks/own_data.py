@@ -17,6 +17,7 @@
 # at stations held out. To use it on your own files, put their paths in the second cell and leave out the third.
 
 # %%
+# %matplotlib inline
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ import sciml_diffusion as sd
 fields_file = Path("runs/own_data/fields.nc")  # time and a regular grid; one variable or several
 stations_file = Path("runs/own_data/stations.csv")  # time, latitude, longitude, value [, station, variable, std, units]
 window = "8h"  # length of the windows that the prior speaks of
-members, steps = 64, 32  # ensemble size, noise levels
+members, steps = 64, 8  # ensemble size; noise levels: few are enough for a Gaussian prior, take 32 for a trained one
 coarsen = 1  # use every n-th grid point
 
 # %% [markdown]
@@ -87,8 +88,7 @@ post = sd.posterior(prior, seen, members=members, steps=steps, seed=0, progress=
 post
 
 # %%
-figure = sd.plot(post, seen)
-figure
+sd.plot(post, seen)
 
 # %% [markdown]
 # ## Can it be trusted?
