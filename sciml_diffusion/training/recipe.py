@@ -34,17 +34,17 @@ RANGE = (0.01, 50.0)  # of sigma, for trajectories in units of their standard de
 
 
 TRAJECTORIES = FitConfig(
-    steps=6000,
+    steps=13000,
     batch=16,
     learning_rate=1.5e-3,
     warmup=200,
     half_life=300,
-    validate_every=250,
+    validate_every=500,
     check=96,
     precision="auto",
 )
 SERIES = FitConfig(
-    steps=600, batch=16, learning_rate=5e-4, warmup=100, half_life=50, validate_every=50, patience=6, precision="auto"
+    steps=300, batch=16, learning_rate=5e-4, warmup=100, half_life=50, validate_every=50, patience=6, precision="auto"
 )
 
 
@@ -86,7 +86,7 @@ def train_prior(
         window: "8h", frames (an int) or model time (a float); by default "8h", or whole trajectories.
         validation: fields to validate on instead of a part of `fields`.
         seed: of the network's weights, batches and noise.
-        network: arguments of `UNet` over the defaults (width 32, multipliers (1, 2, 2), patch 2).
+        network: arguments of `UNet` over the defaults (multipliers (1, 2, 2), patch 2, width 48 for trajectories, else 32).
         config: numbers of the run; by default `TRAJECTORIES` or `SERIES`.
         anchored: False leaves the anchor out (`PreconditionedDenoiser`).
         mirror: the law of trajectories does not change under u(x) -> -u(-x), as for Burgers: half of the windows
@@ -139,7 +139,7 @@ class _Trajectories:
         fields, window, held: as for `train_prior`.
     """
 
-    pool, periodic, config = "mode", True, TRAJECTORIES
+    pool, periodic, config, width = "mode", True, TRAJECTORIES, 48
     sigma_range = RANGE
 
     def __init__(self, fields: "xr.Dataset", window, held: "xr.Dataset | None"):
@@ -185,7 +185,7 @@ class _Series:
         fields, window, held: as for `train_prior`.
     """
 
-    pool, periodic, config = "relative", False, SERIES
+    pool, periodic, config, width = "relative", False, SERIES, 32
 
     def __init__(self, fields: "xr.Dataset", window, held: "xr.Dataset | None"):
         from .fit_prior import fit_prior
@@ -241,7 +241,7 @@ def validation_blocks(frames: int, window: int, share: float = SHARE) -> tuple[n
 
 def _network(source, arguments: dict, inputs: int, seed: int) -> UNet:
     """The backbone, its weights drawn from the seed; inputs: images that it sees for each one that it returns."""
-    defaults = {"width": 32, "multipliers": (1, 2, 2), "patch": 2, "boundary": source.boundary}
+    defaults = {"width": source.width, "multipliers": (1, 2, 2), "patch": 2, "boundary": source.boundary}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return UNet(inputs * source.channels, source.channels, **(defaults | arguments))
