@@ -8,6 +8,7 @@ import xarray as xr
 from sciml_diffusion.prior import Prior, Variable
 from sciml_diffusion.training.augment import random_mirror, random_shift
 from sciml_diffusion.training.fit import FitConfig
+from sciml_diffusion.training.fit_prior import fit_prior
 from sciml_diffusion.training.recipe import train_prior, validation_blocks
 
 CONFIG = FitConfig(steps=6, batch=4, validate_every=3, levels=2, device="cpu")
@@ -49,6 +50,33 @@ def test_standardised_by_the_training_part():
     parts, u = train(), trajectories()["u"].values[:32]
     assert float(parts.codec.mean) == pytest.approx(float(u.mean()), rel=1e-5)
     assert float(parts.codec.std) == pytest.approx(float(u.std()), rel=1e-5)
+
+
+def series(hours=240) -> xr.Dataset:
+    """Two smooth patterns with AR(1) amplitudes and a daily cycle, on a regional grid."""
+    generator = np.random.default_rng(0)
+    latitude, longitude = np.linspace(60, 50, 6), np.linspace(-8, 2, 7)
+    patterns = np.stack([np.add.outer(latitude - 55, 0 * longitude), np.add.outer(0 * latitude, longitude + 3)]) / 5
+    a = np.zeros((hours, 2))
+    for n in range(1, hours):
+        a[n] = 0.95 * a[n - 1] + 0.3 * generator.standard_normal(2)
+    u = np.einsum("tk,kyx->tyx", a, patterns) + np.sin(np.arange(hours) * np.pi / 12)[:, None, None] + 280
+    u = (u + 0.05 * generator.standard_normal(u.shape)).astype("float32")
+    time = np.datetime64("2020-01-01", "ns") + np.arange(hours) * np.timedelta64(1, "h")
+    coordinates = {"time": time, "latitude": latitude, "longitude": longitude}
+    return xr.Dataset({"t2m": (("time", "latitude", "longitude"), u, {"units": "K"})}, coordinates)
+
+
+def test_series_uses_the_anchor_and_codec_of_all_fields(tmp_path):
+    parts = train_prior(series(), "6h", config=CONFIG, network=NETWORK, progress=False)
+    whole, codec, *_ = fit_prior(series(), "6h")
+    assert torch.equal(parts.denoiser.anchor.variance, whole.variance)
+    assert torch.equal(parts.codec.mean, codec.mean) and torch.equal(parts.codec.std, codec.std)
+    assert parts.denoiser.event == (6, 6, 7) and parts.window == 6 and parts.step == np.timedelta64(1, "h")
+    assert (parts.denoiser.ratio <= 1).all()  # the level is the anchor's; the network may only lower it
+    prior_of(parts).save(tmp_path / "prior")
+    again, x_t = Prior.load(tmp_path / "prior"), torch.randn(2, 6, 6, 7, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(again.denoiser(x_t, torch.tensor(0.5)), parts.denoiser(x_t, torch.tensor(0.5)))
 
 
 def test_same_seed_same_prior_and_resume(tmp_path):
