@@ -62,12 +62,12 @@ class AnchoredDenoiser(TrainableDenoiser):
 
     def forward(self, x_t: Tensor, sigma: Tensor) -> Tensor:
         """Returns D(x_t, sigma), with shape (N, *event); x_t (N, *event), sigma () or (N,)."""
-        beta = torch.where(torch.isinf(sigma), 0, self._at_nodes(self.beta, sigma)).to(x_t)
-        if not beta.any():
+        far = torch.isinf(sigma)
+        beta = torch.where(far, 0, self._at_nodes(self.beta, sigma)).to(x_t)
+        if beta.device.type == "cpu" and not beta.any():  # asked of the host alone: a question to a device stalls it
             return self.anchor(x_t, sigma)
-        centre, correction = self.parts(x_t, torch.where(torch.isinf(sigma), 1, sigma) if sigma.ndim else sigma)
-        if torch.isinf(sigma).any():
-            centre = self.anchor(x_t, sigma)
+        centre, correction = self.parts(x_t, torch.where(far, 1, sigma))
+        centre = torch.where(expand(far, x_t), self.anchor.mean, centre)
         return torch.addcmul(centre, expand(beta, x_t), correction)
 
     def parts(self, x_t: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,9 +85,7 @@ class AnchoredDenoiser(TrainableDenoiser):
     def surrogate(self, sigma: Tensor) -> Covariance:
         """E_sigma = ratio(sigma) P_sigma, diagonal in the anchor's basis; sigma of shape ()."""
         exact = self.anchor.surrogate(sigma)
-        if torch.isinf(sigma):
-            return exact
-        ratio = self._at_nodes(self.ratio.log(), sigma).exp().to(exact.variance)
+        ratio = torch.where(torch.isinf(sigma), 1, self._at_nodes(self.ratio.log(), sigma).exp()).to(exact.variance)
         return Covariance(exact.basis, ratio * exact.variance)
 
     def prior_mean(self) -> Tensor:
