@@ -31,7 +31,7 @@ ALLOWED = {
     "evaluate": {"physics", "observations", "ensemble"},
 }
 ROOMS = {*ALLOWED, "baselines", "cli", "zoo"}
-ALLOWED["baselines"] = {*ALLOWED, "prior", "ensemble"}
+ALLOWED["baselines"] = {*ALLOWED, "prior", "ensemble", "to_xarray"}
 ALLOWED["prior"] = {"physics", "codecs", "denoisers"}
 ALLOWED["ensemble"] = set()
 EVERYWHERE = {"resources", "__version__"}  # files that travel with the package; imports nothing of ours

@@ -1,6 +1,7 @@
 """sciml-diffusion train: a prior from a shipped dataset or your own files."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from .build import instantiate
 from .compose import compose
@@ -17,18 +18,14 @@ def run(words: Sequence[str]) -> int:
         raise ValueError(
             "train needs data=<fields to train on>, or preset=<name>; `sciml-diffusion train --help` explains"
         )
-    if config.steps is not None:
-        leaf.config.steps = config.steps
-    if config.window is not None:
-        leaf.window = config.window
     with RunFolder("train", config, resumable=True) as folder:
         if config.data is not None:
             fields, origin = open_fields(config.data, config.period), str(config.data)
         else:
             origin = leaf.fields.get("source", leaf.fields._target_.rpartition(".")[2])
             fields = select_period(instantiate(leaf.fields), config.period)
-        more = {"fields": fields, "seed": config.seed, "folder": folder.partial, "resume": folder.resuming}
-        prior = prior_of(instantiate({k: v for k, v in leaf.items() if k != "fields"}, **more))
+        given = {"seed": config.seed, "folder": folder.partial, "resume": folder.resuming}
+        prior = prior_of(instantiate(arguments(config, fields), fields=fields, **given))
         time = fields["time"].values
         prior.card = {
             "name": config.name or folder.out.name,
@@ -43,6 +40,20 @@ def run(words: Sequence[str]) -> int:
     print(facts(report))
     print(f"prior written to {folder.out / 'prior'}; use it with prior={folder.out}")
     return 0
+
+
+def arguments(config, fields) -> dict:
+    """The leaf of the recipe without its fields; what it leaves open (null) keeps the default of the recipe."""
+    from ..training.recipe import SERIES, TRAJECTORIES
+
+    leaf = {k: v for k, v in config.preset.items() if k != "fields"}
+    if config.window is not None:
+        leaf["window"] = config.window
+    numbers = dict(leaf["config"]) | ({"steps": config.steps} if config.steps is not None else {})
+    default = TRAJECTORIES if "sample" in fields.dims else SERIES
+    leaf["config"] = replace(default, **{k: v for k, v in numbers.items() if v is not None})
+    leaf["network"] = {k: v for k, v in leaf["network"].items() if v is not None}
+    return leaf
 
 
 def prior_of(parts):
