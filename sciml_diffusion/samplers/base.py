@@ -24,7 +24,11 @@ class Sampler(ABC):
 
     @abstractmethod
     def step(self, denoiser: Denoiser, x_t: Tensor, sigma_t: Tensor, sigma_s: Tensor, streams: MemberStreams) -> Tensor:
-        """One step from the level sigma_t to sigma_s < sigma_t (shape ()): x_t -> x_s, with shape (N, *event)."""
+        """One step from the level sigma_t to sigma_s < sigma_t, both > 0: x_t -> x_s, with shape (N, *event)."""
+
+    def last(self, denoiser: Denoiser, x_t: Tensor, sigma_t: Tensor, streams: MemberStreams) -> Tensor:
+        """The step from sigma_t to 0, with shape (N, *event): D(x_t), where every step along the flow ends."""
+        return denoiser(x_t, sigma_t)
 
     @torch.no_grad()
     def __call__(
@@ -40,7 +44,10 @@ class Sampler(ABC):
         sigmas = self.sigmas.to(streams.device, streams.dtype)
         x_t = denoiser.start(sigmas[0], streams)
         for n in range(len(sigmas) - 1):
-            x_t = self.step(denoiser, x_t, sigmas[n], sigmas[n + 1], streams)
+            if n < len(sigmas) - 2:
+                x_t = self.step(denoiser, x_t, sigmas[n], sigmas[n + 1], streams)
+            else:
+                x_t = self.last(denoiser, x_t, sigmas[n], streams)
             if callback is not None:
                 callback(n + 1)
         return x_t

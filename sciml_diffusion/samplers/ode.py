@@ -16,7 +16,7 @@ class Euler(Sampler):
 
 
 class Heun(Sampler):
-    """Trapezoidal rule on the same flow: order 2, two calls a step, one on the last (where sigma_s = 0).
+    """Trapezoidal rule on the same flow: order 2, two calls a step, one on the last.
 
     Source: Karras et al., 2022, algorithm 1.
     """
@@ -25,7 +25,5 @@ class Heun(Sampler):
         """One Heun step; shape (N, *event)."""
         d_t = (x_t - denoiser(x_t, sigma_t)) / sigma_t
         x_s = x_t + (sigma_s - sigma_t) * d_t
-        if sigma_s == 0:
-            return x_s
         d_s = (x_s - denoiser(x_s, sigma_s)) / sigma_s
         return x_t + (sigma_s - sigma_t) * (d_t + d_s) / 2

@@ -1,5 +1,6 @@
 """The stochastic sampler: draw x from the surrogate of x | x_t, then bridge to the next level."""
 
+import torch
 from torch import Tensor
 
 from ..denoisers.base import Denoiser
@@ -19,13 +20,14 @@ class Ancestral(Sampler):
 
     def step(self, denoiser: Denoiser, x_t: Tensor, sigma_t: Tensor, sigma_s: Tensor, streams: MemberStreams) -> Tensor:
         """One ancestral step; shape (N, *event)."""
-        x = denoiser.draw(x_t, sigma_t, streams)
-        return bridge(x_t, x, sigma_t, sigma_s, streams)
+        return bridge(x_t, denoiser.draw(x_t, sigma_t, streams), sigma_t, sigma_s, streams)
+
+    def last(self, denoiser: Denoiser, x_t: Tensor, sigma_t: Tensor, streams: MemberStreams) -> Tensor:
+        """x ~ N(D(x_t), E_t), with shape (N, *event)."""
+        return denoiser.draw(x_t, sigma_t, streams)
 
 
 def bridge(x_t: Tensor, x: Tensor, sigma_t: Tensor, sigma_s: Tensor, streams: MemberStreams) -> Tensor:
     """Draws x_s | x_t, x for sigma_s < sigma_t (shape ()): N(x_t + c (x - x_t), sigma_s^2 c), shape (N, *event)."""
-    if sigma_s == 0:
-        return x
     c = 1 - (sigma_s / sigma_t) ** 2
-    return x_t + c * (x - x_t) + sigma_s * c.sqrt() * streams.normal(x_t.shape[1:])
+    return torch.lerp(x_t, x, c) + sigma_s * c.sqrt() * streams.normal(x_t.shape[1:])
