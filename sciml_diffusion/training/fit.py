@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ from ..denoisers.precondition import TrainableDenoiser
 from .ema import load
 from .objective import Balance, DenoisingLoss
 from .state import CHECKPOINT, TrainingState
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 LOG = "train.jsonl"
 CHUNK = 64  # windows at once in validation
@@ -116,59 +120,71 @@ def fit(
     denoiser.train().requires_grad_(True)
     optimiser = torch.optim.AdamW(denoiser.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
     denoiser, optimiser = accelerator.prepare(denoiser, optimiser)
-    validation = validation[:: -(-len(validation) // config.check)]
     state = TrainingState(denoiser, optimiser, config.half_life, Balance(objective.sigma_range), seed)
     log = _Log(folder, resume)
     if resume:
         state.restore(log.folder / CHECKPOINT)
         log.keep_until(state.step)
-    precision = _precision(denoiser.backbone, accelerator.device.type, config.precision)
-    began = time.monotonic() - state.seconds
+    run = _Run(accelerator, data, validation[:: -(-len(validation) // config.check)], objective, config, augment)
     bar = tqdm(total=config.steps, initial=state.step, desc="train", disable=not progress, unit="step")
-    with bar, precision, _stop_flag() as stop:
-        while state.step < config.steps and state.waiting < config.patience:
-            loss = _train_step(state, accelerator, data, objective, config, augment)
-            last = state.step == config.steps
-            if state.step % config.validate_every == 0 or last:
-                by_sigma = _validate(state, validation, objective, config)
-                state.judge(by_sigma)
-                log.write(
-                    step=state.step,
-                    loss=loss,
-                    score=state.score,
-                    by_sigma=by_sigma,
-                    seconds=round(time.monotonic() - began, 1),
-                )
-                bar.set_postfix_str(f"loss {loss:.4f}, validation {state.score:.4f}, best {state.best_score:.4f}")
-            if log.folder and (stop.is_set() or state.step % config.validate_every == 0 or last):
-                state.seconds = time.monotonic() - began
-                state.save(log.folder / CHECKPOINT)
-            if stop.is_set():
-                raise KeyboardInterrupt(f"stopped after step {state.step}; resume=true goes on from there")
-            bar.update()
+    with bar, _precision(denoiser.backbone, accelerator.device.type, config.precision):
+        _loop(run, state, log, bar)
     load(denoiser, state.best)
     denoiser.cpu().eval()
-    return FitReport(state.step, state.best_step, state.best_score, state.best_by_sigma, time.monotonic() - began)
+    return FitReport(state.step, state.best_step, state.best_score, state.best_by_sigma, state.seconds)
 
 
-def _train_step(state: TrainingState, accelerator, data: Tensor, objective, config: FitConfig, augment) -> float:
-    """One optimiser step on a batch from data (N, *event), in the one order in which random numbers are drawn."""
-    generator = state.generator
-    x = data[torch.randint(len(data), (config.batch,), generator=generator)]
-    x = x if augment is None else augment(x, generator)
-    x = x.to(accelerator.device)
-    sigma, z = objective.draw(x, generator)
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """What does not change during a run."""
+
+    accelerator: "Accelerator"
+    data: Tensor
+    validation: Tensor
+    objective: DenoisingLoss
+    config: FitConfig
+    augment: Augment | None
+
+
+def _loop(run: _Run, state: TrainingState, log: "_Log", bar) -> None:
+    """Steps, validations and checkpoints until the last step, an early stop or a request to end."""
+    config, began = run.config, time.monotonic() - state.seconds
+    with _stop_flag() as stop:
+        while state.step < config.steps and state.waiting < config.patience:
+            loss = _train_step(run, state)
+            state.seconds = time.monotonic() - began
+            due = state.step % config.validate_every == 0 or state.step == config.steps
+            if due:
+                by_sigma = _validate(run, state)
+                state.judge(by_sigma)
+                entry = {"step": state.step, "loss": loss, "score": state.score, "by_sigma": by_sigma}
+                log.write(**entry, seconds=round(state.seconds, 1))
+                bar.set_postfix_str(f"loss {loss:.4f}, validation {state.score:.4f}, best {state.best_score:.4f}")
+            if log.folder and (due or stop.is_set()):
+                state.save(log.folder / CHECKPOINT)
+            bar.update()
+            if stop.is_set():
+                raise KeyboardInterrupt(f"stopped after step {state.step}; resume=true goes on from there")
+
+
+def _train_step(run: _Run, state: TrainingState) -> float:
+    """One optimiser step, in the one order in which random numbers are drawn; returns the loss."""
+    config, generator = run.config, state.generator
+    x = run.data[torch.randint(len(run.data), (config.batch,), generator=generator)]
+    x = x if run.augment is None else run.augment(x, generator)
+    x = x.to(run.accelerator.device)
+    sigma, z = run.objective.draw(x, generator)
     for group in state.optimiser.param_groups:
         group["lr"] = config.learning_rate * _schedule(state.step, config)
-    losses = objective(state.denoiser, x, sigma, z)
+    losses = run.objective(state.denoiser, x, sigma, z)
     loss = losses.mean()
     if not torch.isfinite(loss):
         raise FloatingPointError(
             f"the loss is {loss.item()} at step {state.step}; lower learning_rate (now {config.learning_rate})"
         )
     state.optimiser.zero_grad()
-    accelerator.backward(state.balance(losses, sigma).mean())
-    accelerator.clip_grad_norm_(state.denoiser.parameters(), config.clip)
+    run.accelerator.backward(state.balance(losses, sigma).mean())
+    run.accelerator.clip_grad_norm_(state.denoiser.parameters(), config.clip)
     state.optimiser.step()
     state.ema.update(state.denoiser)
     state.step += 1
@@ -176,25 +192,23 @@ def _train_step(state: TrainingState, accelerator, data: Tensor, objective, conf
 
 
 @torch.no_grad()
-def _validate(
-    state: TrainingState, validation: Tensor, objective: DenoisingLoss, config: FitConfig
-) -> dict[str, float]:
-    """Error ratio at each level, for the averaged weights and always the same noise; validation (M, *event)."""
+def _validate(run: _Run, state: TrainingState) -> dict[str, float]:
+    """Error ratio at each noise level, for the averaged weights and always the same noise."""
     kept = {k: p.detach().clone() for k, p in state.denoiser.named_parameters()}
     state.ema.copy_to(state.denoiser)
     state.denoiser.eval()
     generator = torch.Generator().manual_seed(0)
     device = next(iter(kept.values())).device
-    low, high = (math.log(s) for s in objective.sigma_range)
-    places = (torch.arange(config.levels, dtype=torch.float64) + 0.5) / config.levels
+    low, high = (math.log(s) for s in run.objective.sigma_range)
+    places = (torch.arange(run.config.levels, dtype=torch.float64) + 0.5) / run.config.levels
     result = {}
     for sigma in (low + (high - low) * places).exp().tolist():
         total = 0.0
-        for x in validation.split(CHUNK):
+        for x in run.validation.split(CHUNK):
             z = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(device)
             levels = torch.full((len(x),), sigma, dtype=x.dtype, device=device)
-            total += objective(state.denoiser, x.to(device), levels, z).sum().item()
-        result[f"{sigma:.4g}"] = total / len(validation)
+            total += run.objective(state.denoiser, x.to(device), levels, z).sum().item()
+        result[f"{sigma:.4g}"] = total / len(run.validation)
     load(state.denoiser, kept)
     state.denoiser.train()
     return result

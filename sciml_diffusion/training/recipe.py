@@ -16,7 +16,7 @@ from ..data.windows import contiguous_segments, window_index, window_length
 from ..denoisers.anchored import AnchoredDenoiser
 from ..denoisers.backbones.unet import UNet
 from ..denoisers.base import Denoiser
-from ..denoisers.precondition import PreconditionedDenoiser
+from ..denoisers.precondition import PreconditionedDenoiser, TrainableDenoiser
 from ..physics.grid import Grid
 from .augment import compose_augment
 from .calibrate import calibrate
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 NODES = 12  # noise levels at which beta and ratio are measured
 SHARE = 0.2  # of the fields, for validation
 GAP = 3  # windows between training and validation
+LOG_MEAN, LOG_STD = -0.7, 1.6  # of ln sigma in training
 RANGE = (0.01, 50.0)  # of sigma, for trajectories in units of their standard deviation
 
 
@@ -104,32 +105,38 @@ def train_prior(
     source = _Trajectories(fields, window, held) if "sample" in fields.dims else _Series(fields, window, held)
     train, check = source.encoded()
     config = config or source.config
-    augment = compose_augment(mirror) if source.periodic else None
-    anchor, (low, high) = source.anchor, source.sigma_range
-    backbone = _network(source, network or {}, 2 if anchored else 1, seed)
-    log_sigma = torch.linspace(math.log(low), math.log(high), NODES)
-    if anchored:
-        denoiser = AnchoredDenoiser.untrained(anchor, backbone, log_sigma)
-    else:
-        denoiser = PreconditionedDenoiser(backbone, anchor.event)
-    objective = DenoisingLoss((low, high), "log-normal", log_mean=-0.7, log_std=1.6)
+    denoiser = _untrained(source, network or {}, anchored, seed)
     report = fit(
-        denoiser, train, check, objective, config,
-        seed=seed, augment=augment, folder=folder, resume=resume, progress=progress,
+        denoiser, train, check, DenoisingLoss(source.sigma_range, "log-normal", LOG_MEAN, LOG_STD), config,
+        seed=seed, augment=compose_augment(mirror) if source.periodic else None, folder=folder, resume=resume,
+        progress=progress,
     )  # fmt: skip
-    card = {
-        "seed": seed,
-        "parameters": sum(p.numel() for p in backbone.parameters()),
-        **vars(report),
-        "fit": vars(config),
-    }
+    count = sum(p.numel() for p in denoiser.backbone.parameters())
+    card = {"seed": seed, "parameters": count, **vars(report), "fit": vars(config)}
     if anchored:
-        denoiser = calibrate(denoiser, check, seed=seed, pool=source.pool)
-        card["beta"] = {f"{s:.4g}": round(float(b), 4) for s, b in zip(log_sigma.exp(), denoiser.beta, strict=True)}
-        final = source.final_anchor()
-        denoiser = AnchoredDenoiser(final, backbone, log_sigma, denoiser.beta, denoiser.ratio).eval()
-    parts = (source.codec, source.grid, source.variables, source.window, source.step, (low, high))
+        denoiser = _calibrated(denoiser, source, check, seed)
+        levels = denoiser.log_sigma.exp()
+        card["beta"] = {f"{s:.4g}": round(float(b), 4) for s, b in zip(levels, denoiser.beta, strict=True)}
+    parts = (source.codec, source.grid, source.variables, source.window, source.step, source.sigma_range)
     return PriorParts(denoiser.requires_grad_(False), *parts, card)
+
+
+def _untrained(source, network: dict, anchored: bool, seed: int) -> TrainableDenoiser:
+    """The denoiser to train, the weights of its network drawn from the seed."""
+    defaults = {"width": source.width, "multipliers": (1, 2, 2), "patch": 2, "boundary": source.boundary}
+    backbone = UNet((2 if anchored else 1) * source.channels, source.channels, **(defaults | network))
+    backbone.initialise(torch.Generator().manual_seed(seed))
+    if not anchored:
+        return PreconditionedDenoiser(backbone, source.anchor.event)
+    low, high = (math.log(s) for s in source.sigma_range)
+    return AnchoredDenoiser.untrained(source.anchor, backbone, torch.linspace(low, high, NODES))
+
+
+def _calibrated(denoiser: AnchoredDenoiser, source, check: Tensor, seed: int) -> AnchoredDenoiser:
+    """With beta and ratio from validation windows (M, *event), then on the anchor of all fields."""
+    known = calibrate(denoiser, check, seed=seed, pool=source.pool)
+    final = source.final_anchor()
+    return AnchoredDenoiser(final, known.backbone, known.log_sigma, known.beta, known.ratio).eval()
 
 
 class _Trajectories:
@@ -237,11 +244,3 @@ def validation_blocks(frames: int, window: int, share: float = SHARE) -> tuple[n
         raise ValueError(f"{frames} frames are too few to hold out windows of {window} at both ends; give `validation`")
     index = np.arange(frames)
     return index[end + gap : frames - end - gap], np.concatenate([index[:end], index[frames - end :]])
-
-
-def _network(source, arguments: dict, inputs: int, seed: int) -> UNet:
-    """The backbone, its weights drawn from the seed; inputs: images that it sees for each one that it returns."""
-    defaults = {"width": source.width, "multipliers": (1, 2, 2), "patch": 2, "boundary": source.boundary}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return UNet(inputs * source.channels, source.channels, **(defaults | arguments))

@@ -21,12 +21,28 @@ def test_starts_at_zero():
     assert (net(torch.randn(2, 2, 8, 8), torch.zeros(2)) == 0).all()
 
 
+def test_weights_from_a_generator():
+    """One generator, one network, whatever the global state; uniform in +-1 / sqrt(fan-in), and still 0 at the start."""
+    nets = [UNet(2, 3, width=16), UNet(2, 3, width=16)]
+    for net in nets:
+        net.initialise(torch.Generator().manual_seed(5))
+    assert all(torch.equal(a, b) for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True))
+    weight = nets[0].down[2][0].conv_1.weight
+    bound = 1 / (9 * weight.shape[1]) ** 0.5
+    assert float(weight.abs().max()) <= bound and float(weight.std()) == pytest.approx(bound / 3**0.5, rel=0.05)
+    assert (nets[0](torch.randn(2, 2, 8, 8), torch.zeros(2)) == 0).all()
+
+
 @pytest.mark.parametrize("patch", [1, 2])
 @pytest.mark.parametrize("size", [(9, 13), (8, 8), (5, 16), (11, 3)])
 @pytest.mark.parametrize("boundary", [("periodic", "reflect"), ("zero", "periodic"), ("reflect", "zero")])
 def test_any_size(size, boundary, patch):
     net = small(boundary=boundary, patch=patch)
-    assert net(torch.randn(2, 2, *size, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)).shape == (2, 3, *size)
+    assert net(torch.randn(2, 2, *size, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)).shape == (
+        2,
+        3,
+        *size,
+    )
 
 
 @pytest.mark.parametrize("boundary", [("periodic", "reflect"), ("periodic", "periodic"), ("zero", "periodic")])

@@ -26,7 +26,9 @@ def test_loss_of_the_exact_denoiser_is_one_and_least():
     denoiser, objective = anchored(), DenoisingLoss((0.05, 20.0))
     generator = torch.Generator().manual_seed(1)
     n = 4000
-    x = denoiser.anchor.surrogate(torch.tensor(math.inf)).sqrt(torch.randn(n, *EVENT, generator=generator, dtype=torch.float64))
+    x = denoiser.anchor.surrogate(torch.tensor(math.inf)).sqrt(
+        torch.randn(n, *EVENT, generator=generator, dtype=torch.float64)
+    )
     sigma, z = objective.draw(x, generator)
     loss = objective(denoiser, x, sigma, z)
     assert loss.shape == (n,)

@@ -54,7 +54,9 @@ def test_channels_are_kept_apart():
     x = torch.cat([travelling(200), 3 * travelling(200, seed=1)], 1)
     denoiser = fit_spectral(x)
     assert denoiser.event == (2, 5, 8)
-    draw = denoiser.surrogate(torch.tensor(math.inf)).sqrt(torch.randn(2000, 2, 5, 8, generator=torch.Generator().manual_seed(0)))
+    draw = denoiser.surrogate(torch.tensor(math.inf)).sqrt(
+        torch.randn(2000, 2, 5, 8, generator=torch.Generator().manual_seed(0))
+    )
     # 200 windows: about 5 % on the ratio of standard deviations
     assert float(draw[:, 1].std() / draw[:, 0].std()) == pytest.approx(3.0, rel=0.2)
 

@@ -79,6 +79,15 @@ class UNet(nn.Module):
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draws all weights anew from a generator: uniform in +-1 / sqrt(fan-in), but layers that are 0 stay 0."""
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                bound = float(layer.weight.any()) / math.sqrt(layer.weight[0].numel())
+                for parameter in (layer.weight, layer.bias):
+                    parameter.uniform_(-bound, bound, generator=generator)
+
     def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:
         """Returns the output image, with shape (N, C_out, H, W).
 
