@@ -61,7 +61,7 @@ def trained(report: Report, quick: bool, seed: int) -> None:
         limit = _error(exact.float(), test, level)
         for name, error in errors.items():
             report.add(case=CASE, method=f"denoising {name}", sigma=level, error_ratio=error / limit)
-    problems = [grf(1, s) for s in range(2 if quick else 5)]
+    problems = [grf(1, s) for s in range(2 if quick else 3)]
     flat, limits = torch.full((MEMBERS,), 1 / MEMBERS, dtype=F64), []
     for n, problem in enumerate(problems):
         draws = problem.posterior.draw(20 * MEMBERS, torch.Generator().manual_seed(100 + n)).split(MEMBERS)
