@@ -12,8 +12,8 @@ from .precondition import TrainableDenoiser
 class AnchoredDenoiser(TrainableDenoiser):
     """D = D_G + beta(sigma) P_sigma^{1/2} F([c_in (x_t - mu), D_G - mu], ln(sigma) / 4).
 
-    D_G = mu + C (C + sigma^2)^{-1} (x_t - mu) is the exact denoiser of N(mu, C), P_sigma = C sigma^2 / (C + sigma^2) its
-    conditional covariance, c_in = 1 / sqrt(1 + sigma^2). F ends in zeros when new, so D starts as D_G, and its
+    D_G = mu + C (C + sigma^2)^{-1} (x_t - mu) is the exact denoiser of N(mu, C), P_sigma = C sigma^2 / (C + sigma^2)
+    its conditional covariance, c_in = 1 / sqrt(1 + sigma^2). F ends in zeros when new, so D starts as D_G, and its
     correction is in units of the Gaussian's own doubt. beta and the ratio of the squared error of D to P_sigma are
     measured on validation data (`training.calibrate`) and interpolated linearly in ln sigma (the ratio: its logarithm),
     constant beyond the nodes, and 0 and 1 at sigma = infinity, where D is the anchor again.
@@ -98,7 +98,7 @@ class AnchoredDenoiser(TrainableDenoiser):
         return (1 / (1 / self.anchor.variance + 1 / s2)).flatten(1).sum(1)
 
     def _at_nodes(self, values: Tensor, sigma: Tensor) -> Tensor:
-        """Interpolates values (n, ...) linearly in ln sigma, constant outside; sigma () or (N,) -> (...) or (N, ...)."""
+        """Values (n, ...), linear in ln sigma and constant outside; sigma of shape () or (N,) -> (...) or (N, ...)."""
         place = sigma.to(self.log_sigma).log().clamp(self.log_sigma[0], self.log_sigma[-1])
         right = torch.searchsorted(self.log_sigma, place.contiguous()).clamp(1, len(self.log_sigma) - 1)
         left = right - 1

@@ -21,7 +21,7 @@ class TrainableDenoiser(Denoiser):
 class PreconditionedDenoiser(TrainableDenoiser):
     """D = c_skip x_t + c_out F(c_in x_t, c_noise), for x of mean 0 and variance 1 (sigma_data = 1).
 
-    c_skip = 1 / (1 + sigma^2), c_out = sigma / sqrt(1 + sigma^2), c_in = 1 / sqrt(1 + sigma^2), c_noise = ln(sigma) / 4.
+    c_skip = c_in^2, c_out = sigma c_in, c_in = 1 / sqrt(1 + sigma^2), c_noise = ln(sigma) / 4.
     Source: Karras et al., Elucidating the design space of diffusion-based generative models, 2022, table 1.
 
     Arguments:

@@ -21,20 +21,20 @@ def calibrate(
 ) -> AnchoredDenoiser:
     """Returns the denoiser with beta and ratio measured at its nodes.
 
-    With r = x - D_G and f = P^{1/2} F, clip(<r, f> / <f, f>, 0, 1) minimises the mean ||x - D_G - beta f||^2; beta is the
-    smaller of its values on the first and the second half of the windows, so that one of two periods alone cannot speak
-    for the network. With e the coefficients of x - D, and p those of P, the ratio is, for each coefficient, (sum e^2 +
-    strength scalar p) / ((n + strength) p), scalar = sum(e^2) / (n sum(p)) over all of them ("mode"), which leans on the
-    scalar by the weight of `strength` windows; or, where windows are few or much alike, the error of D over that of D_G
-    ("relative"), which leaves the level to the anchor.
+    With r = x - D_G and f = P^{1/2} F, clip(<r, f> / <f, f>, 0, 1) minimises the mean ||x - D_G - beta f||^2; beta is
+    the smaller of its values on the first and the second half of the windows, so that one of two periods alone cannot
+    speak for the network. With e the coefficients of x - D, and p those of P, the ratio is
+
+    - "mode": (sum e^2 + strength scalar p) / ((n + strength) p) for each coefficient, scalar = sum(e^2) / (n sum(p))
+      over all of them; it leans on the scalar by the weight of `strength` windows;
+    - "relative": the error of D over that of D_G, which leaves the level to the anchor: where windows are few or alike.
 
     Arguments:
         denoiser: trained; its own beta and ratio do not matter.
         validation: windows that were not trained on, with shape (M, *event).
         seed: of the noise.
         draws: noise draws for each window and node.
-        pool: "mode" or "relative".
-        strength: see above.
+        pool, strength: see above.
 
     Raises:
         ValueError: an unknown pool.

@@ -40,8 +40,8 @@ class FitConfig:
         levels: noise levels of a validation, evenly spaced in ln sigma within the objective's range.
         check: windows of a validation at most, evenly chosen.
         patience: validations without a new best before an early stop.
-        precision: "no", "bf16" (autocast of the network; the weights stay float32), or "auto": bf16 on an accelerator and
-            on processors that have instructions for it, where a step takes 0.6 of the time.
+        precision: "no", "bf16" (autocast of the network; the weights stay float32), or "auto": bf16 on an accelerator
+            and on processors that have instructions for it, where a step takes 0.6 of the time.
         device: "cpu", or "auto" for the accelerator that is there.
     """
 
@@ -63,7 +63,7 @@ class FitConfig:
             raise ValueError("steps, batch, validate_every, levels, check and patience must be at least 1")
         if self.precision not in ("no", "bf16", "auto") or self.device not in ("cpu", "auto"):
             raise ValueError(
-                f"precision is 'no', 'bf16' or 'auto', device 'cpu' or 'auto'; got {self.precision!r} and {self.device!r}"
+                f"precision is 'no', 'bf16' or 'auto', device 'cpu' or 'auto'; got {self.precision!r}, {self.device!r}"
             )
 
 
@@ -99,19 +99,15 @@ def fit(
 
     Arguments:
         denoiser: changed in place, on the CPU afterwards.
-        data: training windows in diffusion space, with shape (N, *event).
-        validation: windows of other periods (not of neighbouring times), with shape (M, *event).
-        objective: the loss, and the law of sigma.
-        config: numbers of the run.
+        data, validation: windows of different periods in diffusion space, with shapes (N, *event) and (M, *event).
+        objective, config: the loss, and the numbers of the run.
         seed: of batches, noise and augmentation.
         augment: (windows (N, *event), generator) -> windows of the same shape and the same law.
         folder: where train.jsonl and checkpoint.safetensors go; nothing is written by default.
-        resume: go on from the folder's checkpoint.
-        progress: show a progress bar.
+        resume, progress: go on from the folder's checkpoint; show a progress bar.
 
     Raises:
-        FileNotFoundError, ValueError: resume without a (complete) checkpoint.
-        FloatingPointError: the loss is no longer finite.
+        FileNotFoundError, ValueError: no complete checkpoint to resume. FloatingPointError: the loss is not finite.
     """
     from accelerate import Accelerator
     from tqdm import tqdm

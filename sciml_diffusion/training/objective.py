@@ -14,8 +14,8 @@ LAWS = ("log-normal", "log-uniform")
 class DenoisingLoss:
     """l_i = ||D(x_i + sigma_i z_i, sigma_i) - x_i||^2 / e(sigma_i): 1 for the new denoiser, less for a better one.
 
-    e is the denoiser's own `error_scale`: tr(P_sigma) where it is anchored, so 1 is the Gaussian; d sigma^2 / (1 + sigma^2)
-    where it is not, which is the weight of Karras et al., 2022. sigma follows a law truncated to a range and
+    e is the denoiser's own `error_scale`: tr(P_sigma) where it is anchored, so 1 is the Gaussian; d sigma^2 / (1 +
+    sigma^2) where it is not, which is the weight of Karras et al., 2022. sigma follows a law truncated to a range and
     stratified: one draw in each of N equal parts of its mass.
 
     Arguments:
@@ -46,7 +46,7 @@ class DenoisingLoss:
         return (self.log_mean + self.log_std * torch.special.ndtri(ends[0] + (ends[1] - ends[0]) * u)).exp().float()
 
     def draw(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draws sigma (N,) and white noise z, on the CPU, for clean x of shape (N, *event); returns them on x's device."""
+        """Draws sigma (N,) and white noise z on the CPU, for x of shape (N, *event), and moves them to its device."""
         sigma = self.sigmas(len(x), generator)
         return sigma.to(x), torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
 
@@ -57,7 +57,7 @@ class DenoisingLoss:
 
 
 class Balance:
-    """Weights 1 / r(sigma), r the running mean of the loss at that noise level: every level matters by relative progress.
+    """Weights 1 / r(sigma), r the running mean of the loss at that noise level: levels matter by relative progress.
 
     Without it the levels at which nothing can be learned drown those at which the error is a tenth of the start's. r is
     kept in bins of ln sigma, each updated by r <- r + rate (l - r) for every loss that falls into it. It serves the

@@ -78,47 +78,46 @@ def train_prior(
 ) -> PriorParts:
     """Trains a prior on any gridded fields: trajectories (with a dim `sample`) or one series in time.
 
-    Periodic fields on one axis get the spectral Gaussian as anchor, others the localised empirical one of `fit_prior`.
-    Without `validation`, the last fifth of the samples, or the two ends of a series (`validation_blocks`), are held out:
-    they stop the training, and set beta and ratio. The anchor of a series is then fitted again to all of it.
+    Fields on one periodic axis are anchored at the spectral Gaussian, others at the localised one of `fit_prior`.
+    Without `validation`, the last fifth of the samples, or the two ends of a series (`validation_blocks`), are held
+    out: they stop the training, and set beta and ratio. The anchor of a series is then fitted again to all of it.
 
     Arguments:
         fields: training fields, one variable or several.
         window: "8h", frames (an int) or model time (a float); by default "8h", or whole trajectories.
         validation: fields to validate on instead of a part of `fields`.
         seed: of the network's weights, batches and noise.
-        network: arguments of `UNet` over the defaults (multipliers (1, 2, 2), patch 2, width 48 for trajectories, else 32).
+        network: arguments of `UNet` over the defaults (multipliers (1, 2, 2), patch 2, width 48 for samples, else 32).
         config: numbers of the run; by default `TRAJECTORIES` or `SERIES`.
-        anchored: False leaves the anchor out (`PreconditionedDenoiser`).
-        mirror: the law of trajectories does not change under u(x) -> -u(-x), as for Burgers: half of the windows
-            are so reflected, on top of the random shift that every periodic axis gets.
+        anchored: False leaves the anchor out.
+        mirror: augment by u(x) -> -u(-x), a symmetry of Burgers, on top of the shifts of a periodic axis.
         folder, resume, progress: see `fit`.
 
-    Returns:
-        the arguments of `Prior`; the card states seed, steps, seconds and the validation error by noise level.
-
+    Returns the arguments of `Prior`; the card holds steps, seconds and the validation error by noise level.
     Raises:
         ValueError: fields that do not make windows, or have other axes than x or two spatial ones.
     """
-    fields = canonical(fields)
-    held = canonical(validation) if validation is not None else None
-    source = _Trajectories(fields, window, held) if "sample" in fields.dims else _Series(fields, window, held)
+    source = _source(fields, window, validation)
     train, check = source.encoded()
-    config = config or source.config
-    denoiser = _untrained(source, network or {}, anchored, seed)
-    report = fit(
-        denoiser, train, check, DenoisingLoss(source.sigma_range, "log-normal", LOG_MEAN, LOG_STD), config,
-        seed=seed, augment=compose_augment(mirror) if source.periodic else None, folder=folder, resume=resume,
-        progress=progress,
-    )  # fmt: skip
-    count = sum(p.numel() for p in denoiser.backbone.parameters())
-    card = {"seed": seed, "parameters": count, **vars(report), "fit": vars(config)}
+    config, denoiser = config or source.config, _untrained(source, network or {}, anchored, seed)
+    objective = DenoisingLoss(source.sigma_range, "log-normal", LOG_MEAN, LOG_STD)
+    more = {"folder": folder, "resume": resume, "progress": progress}
+    augment = compose_augment(mirror) if source.periodic else None
+    report = fit(denoiser, train, check, objective, config, seed=seed, augment=augment, **more)
+    card = {"seed": seed, **vars(report), "fit": vars(config)}
+    card["parameters"] = sum(p.numel() for p in denoiser.backbone.parameters())
     if anchored:
         denoiser = _calibrated(denoiser, source, check, seed)
         levels = denoiser.log_sigma.exp()
         card["beta"] = {f"{s:.4g}": round(float(b), 4) for s, b in zip(levels, denoiser.beta, strict=True)}
     parts = (source.codec, source.grid, source.variables, source.window, source.step, source.sigma_range)
     return PriorParts(denoiser.requires_grad_(False), *parts, card)
+
+
+def _source(fields: "xr.Dataset", window, validation: "xr.Dataset | None") -> "_Trajectories | _Series":
+    """What the recipe needs to know of the fields."""
+    fields, held = canonical(fields), canonical(validation) if validation is not None else None
+    return (_Trajectories if "sample" in fields.dims else _Series)(fields, window, held)
 
 
 def _untrained(source, network: dict, anchored: bool, seed: int) -> TrainableDenoiser:

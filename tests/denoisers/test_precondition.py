@@ -32,7 +32,7 @@ def test_constants():
 
 
 def test_error_scale_is_that_of_white_fields():
-    """x, z white: E||x_t / (1 + sigma^2) - x||^2 = d sigma^2 / (1 + sigma^2); 4e5 numbers, so 5 standard errors are 1.2 %."""
+    """x, z white: E||x_t / (1 + sigma^2) - x||^2 = d sigma^2 / (1 + sigma^2); 5 standard errors of 4e5 are 1.2 %."""
     generator = torch.Generator().manual_seed(0)
     x, z = torch.randn(2, 4000, 1, 10, 10, generator=generator)
     denoiser, sigma = PreconditionedDenoiser(Recorder(), (1, 10, 10)), torch.tensor(0.7)

@@ -22,7 +22,7 @@ def test_starts_at_zero():
 
 
 def test_weights_from_a_generator():
-    """One generator, one network, whatever the global state; uniform in +-1 / sqrt(fan-in), and still 0 at the start."""
+    """One generator, one network, whatever the global state; uniform in +-1 / sqrt(fan-in), still 0 at first."""
     nets = [UNet(2, 3, width=16), UNet(2, 3, width=16)]
     for net in nets:
         net.initialise(torch.Generator().manual_seed(5))
@@ -47,7 +47,7 @@ def test_any_size(size, boundary, patch):
 
 @pytest.mark.parametrize("boundary", [("periodic", "reflect"), ("periodic", "periodic"), ("zero", "periodic")])
 def test_shift_along_periodic_axis(boundary):
-    """Shifts by multiples of the coarsest cell (patch 2, two levels: 4 pixels) commute with the network, to rounding."""
+    """Shifts by multiples of the coarsest cell (patch 2, two levels: 4 pixels) commute with it, to rounding."""
     net = small(boundary=boundary, patch=2)
     x, c = torch.randn(2, 2, 16, 16, dtype=torch.float64), torch.tensor([0.1, -0.3], dtype=torch.float64)
     axis = -2 + boundary.index("periodic")

@@ -1,7 +1,6 @@
 """Truth: the weighted sum that an exponential average is, written out."""
 
 import pytest
-import torch
 from torch import nn
 
 from sciml_diffusion.training.ema import EMA

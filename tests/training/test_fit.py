@@ -1,4 +1,4 @@
-"""Truths: a run without a stop, bit for bit; the exact denoiser of Gaussian data; a validation that can only get worse."""
+"""Truths: a run without a stop, bit for bit; the exact denoiser of Gaussian data; a score that can only rise."""
 
 import json
 import math
@@ -161,7 +161,7 @@ def test_loss_that_is_not_finite():
 
 @pytest.mark.parametrize("pool", ["mode", "relative"])
 def test_calibration_is_never_worse_than_the_gaussian(pool):
-    """Data of variance 4 in half of the modes, anchored at 1: the exact error ratio of each mode is known at beta = 0."""
+    """Data of variance 4 in half of the modes, anchored at 1: each mode's error ratio is known."""
     truth = torch.ones(EVENT)
     truth[..., ::2] = 4.0
     x = FourierBasis(2).inverse(truth.sqrt() * torch.randn(2000, *EVENT, generator=torch.Generator().manual_seed(0)))
@@ -196,7 +196,7 @@ def test_calibration_finds_beta():
     with torch.no_grad():
         x = torch.randn(500, *EVENT, generator=torch.Generator().manual_seed(0))
         _, effect = denoiser.parts(x[:1], sigma)
-    # P = sigma^2 / (1 + sigma^2) mixes mean and noise: with x = mean m + noise, r = m / 2 + ..., at sigma = 1 beta = m/2 / f
+    # P = sigma^2 / (1 + sigma^2) mixes mean and noise: with x = m + noise, r = m / 2 + ..., at sigma = 1: beta = m/2 / f
     mean = 2 * 0.5 * effect[0]
     result = calibrate(denoiser, mean + x, draws=1)
     assert float(result.beta[1]) == pytest.approx(0.5, abs=0.02)

@@ -1,4 +1,4 @@
-"""Truths: the exact denoiser has the least loss, and for a Gaussian its expectation is 1; laws of sigma by their quantiles."""
+"""Truths: the exact denoiser has the least loss, for a Gaussian 1 on average; laws of sigma by quantiles."""
 
 import math
 

@@ -95,7 +95,7 @@ def test_without_anchor():
 
 
 def test_shift_and_mirror():
-    """cos(k (x - s)) is what a shift makes of cos(kx); u(x) -> -u(-x) leaves sines alone and turns the sign of cosines."""
+    """cos(k (x - s)) is what a shift makes of cos(kx); u(x) -> -u(-x) turns the sign of cosines alone."""
     place = 2 * torch.pi * torch.arange(8, dtype=torch.float64) / 8
     wave = torch.stack([torch.sin(place), torch.cos(place)]).expand(20, 1, 2, 8)
     generator = torch.Generator().manual_seed(0)

@@ -9,7 +9,7 @@ from sciml_diffusion.training.spectral import fit_spectral
 
 
 def travelling(n, channels=1, times=5, points=8, seed=0):
-    """Standing waves a_k(t) cos(kx) + b_k(t) sin(kx), a_k an AR(1) of correlation 0.8^k: covariance known in closed form."""
+    """Standing waves a_k(t) cos(kx) + b_k(t) sin(kx), a_k an AR(1) of correlation 0.8^k."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.zeros(n, channels, times, points, dtype=torch.float64)
     place = 2 * math.pi * torch.arange(points, dtype=torch.float64) / points
