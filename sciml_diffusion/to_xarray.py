@@ -92,7 +92,7 @@ def posterior_dataset(result: "Reconstruction", prior: Prior, obs: "xr.Dataset",
                 {"long_name": f"{name.replace('_', ' ')} of the window"},
             )
     facts = facts | {"network_calls": result.network_calls, "operator_calls": result.operator_calls}
-    return _in_units(out, obs).assign_attrs(
+    return _in_units(out, obs, [variable.name for variable in prior.variables]).assign_attrs(
         {k: v for k, v in facts.items()} | {"prior": str(prior.card.get("name", ""))}
     )
 
@@ -104,14 +104,15 @@ def _spanned(time: np.ndarray, observed: np.ndarray) -> np.ndarray:
     return np.arange(max(first, 0), min(last + 1, len(time)))
 
 
-def _in_units(out: "xr.Dataset", obs: "xr.Dataset") -> "xr.Dataset":
-    """The fields in the units of the sensors that observed them."""
+def _in_units(out: "xr.Dataset", obs: "xr.Dataset", names: list[str]) -> "xr.Dataset":
+    """The fields in the units of the sensors that observed them; a table of one field may leave its name out."""
     import json
 
     from .observations.table import convert_units
 
     for name, units in json.loads(obs.attrs.get("units", "{}")).items():
-        if name in out and units and units != out[name].attrs.get("units", units):
+        name = name or (names[0] if len(names) == 1 else "")
+        if name in names and units and units != out[name].attrs.get("units", units):
             attrs = out[name].attrs | {"units": units}
             out[name] = (
                 out[name]
