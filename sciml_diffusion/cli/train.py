@@ -9,6 +9,8 @@ from .fields import open_fields, select_period
 from .run_folder import RunFolder
 from .show import facts
 
+PLACE = ("out", "overwrite", "resume")  # settings that say where a run goes, not what it is
+
 
 def run(words: Sequence[str]) -> int:
     """Writes prior/, train.jsonl and the checkpoint; returns the exit code."""
@@ -32,7 +34,7 @@ def run(words: Sequence[str]) -> int:
             "data": origin,
             "start": str(time[0]),
             "end": str(time[-1]),
-            "command": " ".join(["sciml-diffusion", "train", *words]),
+            "command": " ".join(["sciml-diffusion", "train", *(w for w in words if w.partition("=")[0] not in PLACE)]),
         } | prior.card
         prior.save(folder.path("prior"))
         report = {k: v for k, v in prior.card.items() if isinstance(v, (int, float))}
