@@ -43,7 +43,7 @@ METHODS = {
     "ours_surrogate": ("mmps", {"covariance": "surrogate"}),
     "ours_smc": ("smc", {}),
 }
-ROWS = 256  # members of all trajectories in memory at once
+ROWS = 64  # members of all trajectories in memory at once
 
 
 class Case:
@@ -144,6 +144,7 @@ def main() -> None:
     arguments.add_argument("--prior", default="burgers", help="a shipped prior or the folder of one")
     arguments.add_argument("--members", type=int, help="32 by default, 16 with --quick")
     arguments.add_argument("--steps", type=int, default=32)
+    arguments.add_argument("--methods", nargs="*", choices=list(METHODS), default=list(METHODS))
     options = arguments.parse_args()
     count, train_count = (8, 2048) if options.quick else (50, 8192)
     members, seed = options.members or (16 if options.quick else 32), options.seed
@@ -175,8 +176,8 @@ def main() -> None:
     except FileNotFoundError as error:
         print(f"ours is left out: {error}")
     else:
-        for name, (method, extra) in METHODS.items():
-            begun = time.perf_counter()
+        for name in options.methods:
+            (method, extra), begun = METHODS[name], time.perf_counter()
             add(name, ours(prior, case, method, members, options.steps, seed, **extra), begun)
     report.write()
 
