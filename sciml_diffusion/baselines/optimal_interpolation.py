@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..denoisers.basis import MatrixBasis, SpaceTimeBasis
-from ..denoisers.gaussian import GaussianDenoiser
 from ..inverse.reconstruct import reconstruct
 from ..observations.windows import bind
 from ..prior import Prior, Variable
 from ..training.fit_prior import RANGE, Anomalies, anomalies_of, plain
-from ..training.gaussian import BLOCKS, FLOOR
+from ..training.gaussian import BLOCKS, space_time_gaussian, spectrum
 from ..training.inner_folds import POOL, InnerFold, inner_blocks, make_folds, station_sets, tune
 from ..training.spatial_law import Geometry, SpatialLaw, embed, variable_correlation
 from .kriging import ClosedForm, window_score
@@ -86,15 +84,10 @@ class OptimalInterpolation:
 
 def _prior(data: Anomalies, mean: Tensor, covariance: Tensor, tau: float, choices: dict) -> Prior:
     """The Gaussian with a separable covariance, as a prior."""
-    channels, n, sizes = data.segments[0].shape[1], data.window, data.grid.sizes
-    variance, modes = torch.linalg.eigh(covariance)
-    variance = variance.clamp_min(FLOOR * float(variance.mean()))
-    share, vectors = torch.linalg.eigh(temporal_correlation(n, tau))
-    event = (channels * n, *sizes) if len(sizes) > 1 else (channels, n, *sizes)
-    frame = (channels, *sizes)
-    basis = SpaceTimeBasis(MatrixBasis(modes.float(), frame), vectors.float().expand(len(modes), n, n), frame, event)
-    mu = mean.reshape(channels, 1, *sizes).expand(channels, n, *sizes).reshape(event).float().contiguous()
-    denoiser = GaussianDenoiser(mu, basis, (share[:, None] * variance).float())
+    frame, n = (data.segments[0].shape[1], *data.grid.sizes), data.window
+    variance, modes = spectrum(covariance)
+    correlation = temporal_correlation(n, tau).expand(len(modes), n, n)
+    denoiser = space_time_gaussian(mean, variance, modes, correlation, frame, len(frame) > 2)
     variables = tuple(Variable(**v) for v in data.variables)
     card = data.card | {"kind": "optimal interpolation", "law": choices}
     return Prior(denoiser, data.codec, data.grid, variables, n, data.step, RANGE, card)

@@ -51,28 +51,53 @@ def fit_gaussian(
     """
     channels, sizes = _check(segments, window, grid)
     z = torch.cat([s.double().flatten(1) for s in segments])
-    mean = z.mean(0)
+    mean, lengths = z.mean(0), [len(s) for s in segments]
     centred = z - mean
     geometry = Geometry(embed(grid), channels, None if feature is None else feature.double().flatten())
-    lengths = [len(s) for s in segments]
     choices = {"frames": len(z), "folds": 0, "log_crps": math.nan}
     if law is None:
-        law, choices["folds"], choices["log_crps"] = _choose(
-            z, lengths, geometry, 3 * window if gap is None else gap, noise
-        )
+        gap = 3 * window if gap is None else gap
+        law, choices["folds"], choices["log_crps"] = _choose(z, lengths, geometry, gap, noise)
+    rho = variable_correlation(centred, channels)
     sample, index = centred.T @ centred / len(z), torch.arange(z.shape[1])
-    covariance = geometry.covariance(sample, law, index, variable_correlation(centred, channels))
-    del sample
-    variance, modes = torch.linalg.eigh(covariance)
-    variance = variance.clamp_min(FLOOR * float(variance.mean()))
+    variance, modes = spectrum(geometry.covariance(sample, law, index, rho))
     correlation = mode_correlations([part @ modes for part in centred.split(lengths)], window)
+    choices |= vars(law) | {"decorrelation": _decorrelation(correlation, variance)}
+    return space_time_gaussian(mean, variance, modes, correlation, (channels, *sizes), frames_as_channels), choices
+
+
+def spectrum(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues (d,), ascending and at least 1e-6 of their mean, and eigenvectors of a covariance of shape (d, d)."""
+    variance, modes = torch.linalg.eigh(covariance)
+    return variance.clamp_min(FLOOR * float(variance.mean())), modes
+
+
+def space_time_gaussian(
+    mean: Tensor,
+    variance: Tensor,
+    modes: Tensor,
+    correlation: Tensor,
+    frame: tuple[int, ...],
+    frames_as_channels: bool,
+) -> GaussianDenoiser:
+    """N(mu, sum_k variance_k u_k u_k^T (x) correlation_k), in float32.
+
+    Arguments:
+        mean: of every frame, with shape (d,).
+        variance: of the modes, with shape (d,).
+        modes: u_k, as columns, with shape (d, d).
+        correlation: in time, with shape (d, T, T).
+        frame: (C, *S), with d values.
+        frames_as_channels: events are (C*T, *S) if true, else (C, T, *S).
+    """
+    channels, *sizes = frame
+    window = correlation.shape[-1]
     share, vectors = torch.linalg.eigh(correlation)
     event = (channels * window, *sizes) if frames_as_channels else (channels, window, *sizes)
-    basis = SpaceTimeBasis(MatrixBasis(modes.float(), (channels, *sizes)), vectors.float(), (channels, *sizes), event)
+    basis = SpaceTimeBasis(MatrixBasis(modes.float(), frame), vectors.float().contiguous(), frame, event)
     mu = mean.reshape(channels, 1, *sizes).expand(channels, window, *sizes).reshape(event)
-    v = (variance[:, None] * share).T.float().contiguous()
-    choices |= vars(law) | {"decorrelation": _decorrelation(correlation, variance)}
-    return GaussianDenoiser(mu.float().contiguous(), basis, v), choices
+    v = (variance[:, None] * share).clamp_min(0).T
+    return GaussianDenoiser(mu.float().contiguous(), basis, v.float().contiguous())
 
 
 def mode_correlations(series: list[Tensor], window: int, pool: float = 0.3, floor: float = 1e-4) -> Tensor:
@@ -118,7 +143,7 @@ def _check(segments: list[Tensor], window: int, grid: Grid) -> tuple[int, tuple[
     if values > LIMIT:
         raise ValueError(
             f"a frame holds {values} values ({channels} variables on {' x '.join(map(str, sizes))} points); a "
-            f"closed-form Gaussian takes at most {LIMIT}. Coarsen the fields (fields.coarsen(...).mean()) or choose a region"
+            f"closed-form Gaussian takes at most {LIMIT}. Coarsen the fields (fields.coarsen(...).mean()) or cut the region"
         )
     if window < 1 or frames < max(2, window):
         raise ValueError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .spatial_law import Geometry, SpatialLaw, sample_moments
+from .spatial_law import Geometry, SpatialLaw, variable_correlation
 
 LADDERS = {
     "share": (0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9),
@@ -72,8 +72,7 @@ def make_folds(z: Tensor, lengths: list[int], channels: int, pool: Tensor, block
         mean = z[rest].mean(0)
         train = z[rest] - mean
         covariance = train[:, pool].T @ train[:, pool] / len(train)
-        _, correlation = sample_moments(train[:: max(1, len(train) // 200)], channels) if channels > 1 else (None, None)
-        correlation = torch.ones(1, 1, dtype=z.dtype) if correlation is None else correlation
+        correlation = variable_correlation(train[:: max(1, len(train) // 200)], channels)
         stride = max(1, math.ceil(len(block) / FRAMES))
         folds.append(InnerFold(covariance, correlation, (z[block][::stride] - mean)[:, pool]))
     return folds

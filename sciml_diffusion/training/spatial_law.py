@@ -7,7 +7,7 @@ R_ij = s_i s_j rho exp(-d_ij / reach) exp(-(f_i - f_j)^2 / (2 contrast^2)),
 
 s the sample's standard deviations, rho the mean correlation between variables, and f a feature of the points in which
 neighbours may differ, such as the amplitude of the mean daily cycle, which tells land from sea. Every factor is
-positive semidefinite, so C is. Sources: Gaspari and Cohn 1999, eq. 4.10; Ledoit and Wolf 2004 for shrinkage towards a target.
+positive semidefinite, so C is. Sources: Gaspari and Cohn 1999, eq. 4.10; Ledoit and Wolf 2004 for the shrinkage.
 """
 
 import math
@@ -114,12 +114,6 @@ def gaspari_cohn(r: Tensor) -> Tensor:
     near = ((((-r / 4 + 0.5) * r + 0.625) * r - 5 / 3) * r * r) + 1
     far = (((((r / 12 - 0.5) * r + 0.625) * r + 5 / 3) * r - 5) * r + 4) - 2 / (3 * r.clamp_min(1))
     return torch.where(r <= 1, near, torch.where(r < 2, far, torch.zeros_like(r)).clamp_min(0))
-
-
-def sample_moments(z: Tensor, channels: int) -> tuple[Tensor, Tensor]:
-    """Sample covariance (d, d) of frames z (T, d) about zero, and the mean correlation (C, C) between variables."""
-    covariance = z.T @ z / len(z)
-    return covariance, variable_correlation(z, channels)
 
 
 def variable_correlation(z: Tensor, channels: int) -> Tensor:
