@@ -70,11 +70,11 @@ def folds_of(times: np.ndarray) -> list[tuple[tuple[str, ...], np.ndarray, np.nd
 
 def fit_all(fields, options, names: list[str]) -> dict:
     """Each method as a function (sensor table, seed) -> posterior, fitted to the training days alone."""
-    members, steps = (32, 8) if options.quick else (64, 16)  # mmps: 8 and 16 steps score alike
+    members, steps = (32, 8) if options.quick else (64, 8)  # mmps: 8 and 16 steps score alike
     config = (
         FitConfig(steps=200, warmup=40, validate_every=50)
         if options.quick
-        else FitConfig(steps=600, validate_every=50, patience=4)
+        else FitConfig(steps=400, validate_every=50, patience=3)
     )
     made = {}
     for name in names:
