@@ -18,12 +18,14 @@ def calibrate(
     draws: int = 2,
     pool: str = "mode",
     strength: float = 16.0,
+    independent: float | None = None,
 ) -> AnchoredDenoiser:
     """Returns the denoiser with beta and ratio measured at its nodes.
 
     With r = x - D_G and f = P^{1/2} F, clip(<r, f> / <f, f>, 0, 1) minimises the mean ||x - D_G - beta f||^2; beta is
     the smaller of its values on the first and the second half of the windows, so that one of two periods alone cannot
-    speak for the network. With e the coefficients of x - D, and p those of P, the ratio is
+    speak for the network, times n / (n + strength), n being the number of independent windows: a few weather events
+    say little of the next. With e the coefficients of x - D, and p those of P, the ratio is
 
     - "mode": (sum e^2 + strength scalar p) / ((n + strength) p) for each coefficient, scalar = sum(e^2) / (n sum(p))
       over all of them; it leans on the scalar by the weight of `strength` windows;
@@ -35,6 +37,7 @@ def calibrate(
         seed: of the noise.
         draws: noise draws for each window and node.
         pool, strength: see above.
+        independent: n; by default M, for windows that are independent.
 
     Raises:
         ValueError: an unknown pool.
@@ -43,14 +46,14 @@ def calibrate(
         raise ValueError(f"unknown pool {pool!r}; choose from {POOLS}")
     generator, anchor = torch.Generator().manual_seed(seed), denoiser.anchor
     halves = [h for h in (validation[: len(validation) // 2], validation[len(validation) // 2 :]) if len(h)]
-    betas, ratios = [], []
+    independent = len(validation) if independent is None else independent
+    trust, betas, ratios = independent / (independent + strength), [], []
     for log_sigma in denoiser.log_sigma:
         sigma = log_sigma.exp().to(validation)
         p = anchor.surrogate(sigma).variance.double()
         moments = [_moments(denoiser, half, sigma, draws, generator) for half in halves]
-        beta = (
-            torch.stack([rf.sum() / ff.sum() if ff.sum() > 0 else ff.sum() for _, rf, ff in moments]).amin().clamp(0, 1)
-        )
+        best = torch.stack([rf.sum() / ff.sum() if ff.sum() > 0 else ff.sum() for _, rf, ff in moments])
+        beta = trust * best.amin().clamp(0, 1)
         rr, rf, ff = (sum(parts) for parts in zip(*moments, strict=True))
         error, n = (rr - 2 * beta * rf + beta**2 * ff).clamp_min(0), draws * len(validation)
         scalar = (error.sum() / (n * p.sum())).clamp_min(1e-12)

@@ -133,7 +133,7 @@ def _untrained(source, network: dict, anchored: bool, seed: int) -> TrainableDen
 
 def _calibrated(denoiser: AnchoredDenoiser, source, check: Tensor, seed: int) -> AnchoredDenoiser:
     """With beta and ratio from validation windows (M, *event), then on the anchor of all fields."""
-    known = calibrate(denoiser, check, seed=seed, pool=source.pool)
+    known = calibrate(denoiser, check, seed=seed, pool=source.pool, independent=source.independent)
     final = source.final_anchor()
     return AnchoredDenoiser(final, known.backbone, known.log_sigma, known.beta, known.ratio).eval()
 
@@ -180,6 +180,11 @@ class _Trajectories:
         self.anchor = fit_spectral(train)
         return train, self.codec.encode(self._check)
 
+    @property
+    def independent(self) -> float:
+        """Number of independent windows for validation."""
+        return float(len(self._check))
+
     def final_anchor(self) -> Denoiser:
         return self.anchor
 
@@ -205,9 +210,11 @@ class _Series:
             self._train, self._check = fields.isel(time=train), fields.isel(time=check)
         else:
             self._train, self._check = fields, held
-        self.anchor, self.codec, self.grid, self.step, self.variables, self.sigma_range, _ = fit_prior(
+        self.anchor, self.codec, self.grid, self.step, self.variables, self.sigma_range, card = fit_prior(
             self._train, self.window
         )
+        memory = card["law"].get("decorrelation") or 0.0  # frames after which weather has forgotten itself
+        self.independent = self._check.sizes["time"] / max(memory, self.window)
         self._refit = held is None
         if len(self.grid.dims) != 2:
             raise ValueError(f"a series needs two spatial axes; got {self.grid.dims}")
