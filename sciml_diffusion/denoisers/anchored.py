@@ -8,6 +8,8 @@ from .covariance import Covariance
 from .gaussian import GaussianDenoiser
 from .precondition import TrainableDenoiser
 
+LINEAR = 0.7  # of the Gaussian's squared error: below it a network has found what no linear estimate can
+
 
 class AnchoredDenoiser(TrainableDenoiser):
     """D = D_G + beta(sigma) P_sigma^{1/2} F([c_in (x_t - mu), D_G - mu], ln(sigma) / 4).
@@ -87,6 +89,14 @@ class AnchoredDenoiser(TrainableDenoiser):
         exact = self.anchor.surrogate(sigma)
         ratio = torch.where(torch.isinf(sigma), 1, self._at_nodes(self.ratio.log(), sigma).exp()).to(exact.variance)
         return Covariance(exact.basis, ratio * exact.variance)
+
+    @property
+    def nearly_linear(self) -> bool:
+        """Whether the squared error comes near the Gaussian's, above `LINEAR` of it, at every node."""
+        shape = (-1, *(1,) * self.anchor.variance.ndim)
+        p = 1 / (1 / self.anchor.variance + torch.exp(-2 * self.log_sigma).reshape(shape))
+        share = (self.ratio * p).flatten(1).sum(1) / p.flatten(1).sum(1)
+        return bool(share.min() > LINEAR)
 
     def prior_mean(self) -> Tensor:
         """mu, with shape (*event)."""

@@ -35,6 +35,11 @@ class Denoiser(nn.Module, ABC):
         """
         return None
 
+    @property
+    def nearly_linear(self) -> bool:
+        """Whether Cov[x | x_t] hardly depends on x_t, so that guidance may take the surrogate's for it."""
+        return True
+
     def prior_mean(self) -> Tensor | None:
         """Mean of x, with shape (*event), where the denoiser knows it: D(x_t, infinity)."""
         return None

@@ -102,6 +102,10 @@ class CountedDenoiser(Denoiser):
     def surrogate(self, sigma: Tensor):
         return self.inner.surrogate(sigma)
 
+    @property
+    def nearly_linear(self) -> bool:
+        return self.inner.nearly_linear
+
     def prior_mean(self) -> Tensor | None:
         return self.inner.prior_mean()
 

@@ -28,7 +28,8 @@ class MomentMatched(Denoiser):
     Arguments:
         denoiser: of the prior.
         observation: y, with shape (B, m); rows of x_t run over members within the B windows.
-        covariance: "surrogate", "jacobian", or "auto": the surrogate where the denoiser has one.
+        covariance: "surrogate", "jacobian", or "auto": the surrogate where the denoiser has one
+            and is nearly linear.
         tolerance: relative residual at which the iteration of a member stops (jacobian).
         iterations: most vector-Jacobian products for one D_y, its last one not counted (jacobian).
 
@@ -51,7 +52,8 @@ class MomentMatched(Denoiser):
         if covariance == "surrogate" and not stated:
             raise ValueError("this denoiser states no covariance of x | x_t; use covariance='jacobian'")
         self.inner, self.observation, self.event = denoiser, observation, tuple(denoiser.event)
-        self.stated, self.exact_jacobian = stated, covariance == "jacobian" or (covariance == "auto" and not stated)
+        shared = stated and denoiser.nearly_linear
+        self.stated, self.exact_jacobian = stated, covariance == "jacobian" or (covariance == "auto" and not shared)
         self.tolerance, self.iterations = tolerance, iterations
         self._steps: dict = {}
         self._factors: dict[float, Factor] = {}
