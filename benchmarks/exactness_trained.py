@@ -61,7 +61,7 @@ def trained(report: Report, quick: bool, seed: int) -> None:
         limit = _error(exact.float(), test, level)
         for name, error in errors.items():
             report.add(case=CASE, method=f"denoising {name}", sigma=level, error_ratio=error / limit)
-    problems = [grf(1, s) for s in range(2 if quick else 3)]
+    problems = [grf(1, s) for s in range(1 if quick else 2)]
     flat, limits = torch.full((MEMBERS,), 1 / MEMBERS, dtype=F64), []
     for n, problem in enumerate(problems):
         draws = problem.posterior.draw(20 * MEMBERS, torch.Generator().manual_seed(100 + n)).split(MEMBERS)
@@ -90,7 +90,7 @@ def _fields(exact: GaussianDenoiser, n: int, generator: torch.Generator) -> torc
 
 
 def _config(quick: bool) -> FitConfig:
-    steps = 400 if quick else 1200
+    steps = 400 if quick else 800
     return FitConfig(steps=steps, batch=64, learning_rate=2e-3, validate_every=100, device="cpu")
 
 

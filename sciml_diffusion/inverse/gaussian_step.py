@@ -136,6 +136,20 @@ class IsotropicStep:
         residual = self.operator(zeta).double() + self.std * streams.normal((self.operator.m,)).double()
         return zeta - self._update(residual, variance)
 
+    def log_narrowing(self, e: Tensor, variance: Tensor, v: Tensor, c: Tensor) -> Tensor:
+        """log N(e; 0, (v + c^2 w) I) - log N(e; 0, v I + c^2 V), V the covariance of x - E[x | y]: float64, shape (N,).
+
+        Arguments:
+            e: shape (N, *event).
+            variance: w, with shape (N,).
+            v, c: v >= 0 and c, with shape ().
+        """
+        w, v, c = variance.double()[:, None], v.double(), c.double()
+        seen = (self.operator(e).double() / self.std) @ self._vectors
+        prior, share = v + c**2 * w, 1 + w * self._values
+        narrow = v + c**2 * w / share
+        return 0.5 * (seen**2 * (c * w) ** 2 / (share * narrow * prior) + (narrow / prior).log()).sum(1)
+
     def _residual(self, mean: Tensor) -> Tensor:
         return self.y.repeat_interleave(len(mean) // len(self.y), 0) - self.operator(mean).double()
 

@@ -87,14 +87,15 @@ class GaussianSurrogateSMC(PosteriorMethod):
 class MomentMatchedSMC(PosteriorMethod):
     """Twisted SMC for denoisers without a shared surrogate, with few sensors: mixtures, or any exact denoiser.
 
-    Twist h_t = N(y; A D, R + sigma^2 A J A^T), J = dD/dx_t, determinant included; prior kernel N(m, v'), proposal
-    N(m + c sigma_t^2 g, v'), g = J A^T (R + sigma^2 A J A^T)^{-1} (y - A D) the gradient of log h with the matrix
-    frozen (any proposal is legal: the weight uses h itself). v' = v + c^2 w, where w is the variance within one mode if
-    the denoiser knows it: the correction of few steps. log w = log h_s - log h_t + log P - log Q. The last step draws
+    Twist h_t = N(y; A D, R + sigma^2 A J A^T), J = dD/dx_t, determinant included. Prior kernel P = N(m, (v + c^2 w) I),
+    w the variance within one mode where the denoiser knows it (else 0): the correction of few steps. Proposal
+    Q = N(m + c sigma_t^2 g, v I + c^2 V), g = J A^T (R + sigma^2 A J A^T)^{-1} (y - A D) the gradient of log h with the
+    matrix frozen and V = w I - w^2 A^T (R + w A A^T)^{-1} A what y leaves of w. Any proposal is legal, since the weight
+    h_s P / (h_t Q) uses h itself; for one mode of covariance s^2 I this one makes it constant. The last step draws
     x ~ N(D, w I) given y and puts the likelihood itself in the place of h; the set is returned with its weights.
     Costs m backward passes a step, and an m x m eigendecomposition for each particle.
 
-    Source: Wu et al., 2023 (TDS), with the covariance of Rozet et al., 2024.
+    Source: Wu et al., 2023 (TDS), with the covariance of Rozet et al., 2024; the narrowed proposal is this package's.
 
     Arguments:
         sigmas: noise grid, ending in 0, with shape (n + 1,).
@@ -111,7 +112,7 @@ class MomentMatchedSMC(PosteriorMethod):
         """Members of shape (B K, *event), log-weights (B, K), diagnostics."""
         levels, twist = self.levels(streams), MomentTwist(denoiser, observation, streams.dtype)
         population = Population(len(observation.y), streams.rows // len(observation.y), self.trigger, streams.device)
-        x_t = denoiser.start(levels[0][1], streams)
+        isotropic, x_t = IsotropicStep(observation, streams.dtype), denoiser.start(levels[0][1], streams)
         state = (x_t, *twist(x_t, levels[0][1]))
         population.reweight(state[-1])
         callback(1)
@@ -120,17 +121,17 @@ class MomentMatchedSMC(PosteriorMethod):
             x_t, mean, guide, within, log_h = (part[keep] for part in state)
             sigma_t, sigma_s = levels[n - 1][1], levels[n][1]
             c = 1 - (sigma_s / sigma_t) ** 2
-            std = (sigma_s**2 * c + c**2 * within).sqrt().reshape(-1, *(1,) * (x_t.ndim - 1))
-            shift, z = c * sigma_t**2 * guide, streams.normal(x_t.shape[1:])
-            x_s = x_t + c * (mean - x_t) + shift + std * z
-            correction = -(shift / std * (z + 0.5 * shift / std)).flatten(1).sum(1)
+            v, shift = sigma_s**2 * c, c * sigma_t**2 * guide
+            e = c * isotropic.spread(within, streams) + v.sqrt() * streams.normal(x_t.shape[1:])
+            x_s = x_t + c * (mean - x_t) + shift + e
+            total = (shift * (e + 0.5 * shift)).flatten(1).sum(1).double() / (v + c**2 * within).double()
+            correction = isotropic.log_narrowing(e, within, v, c) - total
             state = (x_s, *twist(x_s, sigma_s))
             population.reweight(state[-1] - log_h + correction)
             callback(n + 1)
         _, mean, _, within, log_h = state
-        last = IsotropicStep(observation, streams.dtype)
-        population.reweight(last.log_prob(mean, within) - log_h)
-        return last.draw(mean, within, streams), population.log_weights, population.diagnostics()
+        population.reweight(isotropic.log_prob(mean, within) - log_h)
+        return isotropic.draw(mean, within, streams), population.log_weights, population.diagnostics()
 
 
 class MomentTwist:

@@ -121,6 +121,19 @@ def test_isotropic_step_is_dense_algebra():
     assert error.abs().max() < 4
 
 
+def test_narrowing_is_a_ratio_of_dense_densities():
+    _, observation = small_gaussian()
+    step, w = IsotropicStep(observation, F64), torch.tensor([0.0, 0.3, 2.0], dtype=F64)
+    e = torch.randn(3, 6, generator=torch.Generator().manual_seed(0), dtype=F64)
+    a, eye, v, c = observation.operator.matrix, torch.eye(6, dtype=F64), torch.tensor(0.4), torch.tensor(0.6)
+    found = step.log_narrowing(e, w, v, c)
+    v, c = float(v), float(c)
+    for k in range(3):
+        left = w[k] * eye - w[k] ** 2 * a.T @ torch.linalg.inv(torch.diag(observation.std**2) + w[k] * a @ a.T) @ a
+        laws = [MultivariateNormal(torch.zeros(6, dtype=F64), v * eye + c**2 * cov) for cov in (w[k] * eye, left)]
+        assert abs(float(found[k]) - float(laws[0].log_prob(e[k]) - laws[1].log_prob(e[k]))) < 1e-10
+
+
 def test_systematic_resampling_keeps_whole_shares_and_is_unbiased():
     g = torch.Generator().manual_seed(0)
     weights = torch.rand(500, 7, generator=g, dtype=F64)[:1].expand(500, 7)

@@ -4,8 +4,12 @@ import pytest
 import torch
 from analytic import F64, Kriging, gmm2, grf, small_gaussian
 
+from sciml_diffusion.denoisers.basis import IdentityBasis
 from sciml_diffusion.denoisers.covariance import Covariance
-from sciml_diffusion.inverse.smc import GaussianSurrogateSMC, MomentMatchedSMC
+from sciml_diffusion.denoisers.gaussian import GaussianDenoiser
+from sciml_diffusion.denoisers.mixture import MixtureDenoiser
+from sciml_diffusion.inverse.base import CountedDenoiser
+from sciml_diffusion.inverse.smc import GaussianSurrogateSMC, MomentMatchedSMC, MomentTwist
 from sciml_diffusion.inverse.tsmc import TwistedSMC
 from sciml_diffusion.samplers.grids import karras_sigmas
 from sciml_diffusion.samplers.streams import MemberStreams
@@ -77,11 +81,32 @@ def test_moment_matched_smc_on_a_gaussian_has_the_right_mean_and_evidence():
     assert abs(float(ensemble.diagnostics["log_evidence"][0]) - truth.log_evidence) < 0.1
 
 
+@pytest.mark.parametrize("steps", [2, 5, 20])
+def test_moment_matched_weights_are_constant_for_one_round_mode(steps):
+    _, observation = small_gaussian(2)
+    mean, scale = torch.linspace(-1, 1, 6, dtype=F64), torch.full((6,), 0.7, dtype=F64)
+    one = MixtureDenoiser(torch.zeros(1, dtype=F64), mean[None], IdentityBasis(), scale[None])
+    ensemble = MomentMatchedSMC(karras_sigmas(steps, 0.02, 5.0), trigger=0.0).sample(
+        one, observation, MemberStreams(0, [0, 1], range(500), F64)
+    )
+    # x_t at the first level comes from the prior, where h_t varies: what follows adds nothing
+    first = MomentTwist(CountedDenoiser(one), observation, F64)
+    x = one.start(torch.tensor(5.0, dtype=F64), MemberStreams(0, [0, 1], range(500), F64))
+    log_h = first(x, torch.tensor(5.0, dtype=F64))[-1].reshape(2, 500)
+    torch.testing.assert_close(ensemble.log_weights, log_h, rtol=0, atol=1e-9)  # float64 rounding over the steps
+    for b in range(2):
+        data = type(observation)(observation.operator, observation.y[b : b + 1], observation.std)
+        truth = Kriging(GaussianDenoiser(mean, IdentityBasis(), scale), data)
+        family = float(ensemble.ess[b])
+        error = (ensemble.mean[b] - truth.mean) / truth.covariance.diagonal().sqrt()
+        assert error.abs().max() < 4.5 / family**0.5  # of twelve numbers, 4.5 standard errors
+
+
 def test_collapse_is_said_in_words():
     problem = gmm2()
     streams = MemberStreams(0, [0], range(8), F64)
     with pytest.warns(UserWarning, match="the ensemble has collapsed: .* of 8"):
-        TwistedSMC(problem.sigmas(3), trigger=0.0).sample(problem.denoiser, problem.observation, streams)
+        TwistedSMC(problem.sigmas(6), trigger=0.0).sample(problem.denoiser, problem.observation, streams)
 
 
 def test_a_denoiser_without_a_law_of_its_own_is_refused():
