@@ -30,7 +30,7 @@ class MMPS(PosteriorMethod):
         sigmas: Tensor,
         covariance: str = "auto",
         tolerance: float = 1e-3,
-        iterations: int = 8,
+        iterations: int = 4,
         sampler: type[Sampler] = Ancestral,
     ):
         super().__init__(sigmas)
