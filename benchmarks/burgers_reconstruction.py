@@ -39,7 +39,7 @@ NOISE = 0.01  # of the field's standard deviation
 RIDGES = (0.0, 1e-3, 3e-3, 1e-2, 3e-2)
 MODES = 16
 METHODS = {
-    "ours": ("mmps", {"covariance": "jacobian", "iterations": 4}),
+    "ours": ("mmps", {}),
     "ours_surrogate": ("mmps", {"covariance": "surrogate"}),
     "ours_smc": ("smc", {}),
 }
