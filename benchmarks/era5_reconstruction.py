@@ -15,6 +15,7 @@ with its 95 % interval from a paired bootstrap over days.
 """
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -30,8 +31,7 @@ from sciml_diffusion.evaluate.places import coverage_by_distance, sensor_distanc
 from sciml_diffusion.evaluate.scores import summarise
 from sciml_diffusion.evaluate.xarray_scores import field_points
 from sciml_diffusion.prior import Prior, Variable
-from sciml_diffusion.training.fit import FitConfig
-from sciml_diffusion.training.recipe import train_prior
+from sciml_diffusion.training.recipe import SERIES, train_prior
 
 WINDOW, STD, NAME = "8h", 0.1, "t2m"
 STEPS = 8  # of mmps; 16 score alike
@@ -45,7 +45,7 @@ def main() -> None:
     arguments = parser(__doc__.splitlines()[0])
     arguments.add_argument("--methods", nargs="+", default=METHODS)
     options = arguments.parse_args()
-    draws = {16: 2, 80: 1} if options.quick else {16: 4, 80: 2}
+    draws = {16: 2, 80: 1} if options.quick else {16: 3, 80: 2}
     report = Report("era5_reconstruction", options.quick, options.seed)
     fields = sd.open_dataset("era5-uk-t2m").load()
     times = fields["time"].values
@@ -71,12 +71,8 @@ def folds_of(times: np.ndarray) -> list[tuple[tuple[str, ...], np.ndarray, np.nd
 
 def fit_all(fields, options, names: list[str]) -> dict:
     """Each method as a function (sensor table, seed) -> posterior, fitted to the training days alone."""
-    members = 32 if options.quick else 64
-    config = (
-        FitConfig(steps=200, warmup=40, validate_every=50)
-        if options.quick
-        else FitConfig(steps=400, validate_every=50, patience=3)
-    )
+    members = 16 if options.quick else 32
+    config = replace(SERIES, steps=150) if options.quick else SERIES
     made = {}
     for name in names:
         begun = time.perf_counter()
