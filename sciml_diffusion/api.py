@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,6 +123,7 @@ def posterior(
     from .to_xarray import posterior_dataset
 
     prior = prior if isinstance(prior, Prior) else load_prior(prior)
+    _check_table(obs)
     if members < 2:
         raise ValueError(f"an ensemble needs at least 2 members; got members = {members}")
     groups = bind(obs, prior, starts)
@@ -147,6 +149,9 @@ def posterior_method(method: "str | PosteriorMethod", prior: Prior, steps: int, 
     leaf = yaml.safe_load(leaves[method].read_text())
     module, _, name = leaf.pop("_target_").rpartition(".")
     target = getattr(importlib.import_module(module), name)
+    known = [word for word in inspect.signature(target).parameters if word != "sigmas"]
+    if unknown := sorted(set(options) - set(known)):
+        raise TypeError(f"{method} has no option {', '.join(unknown)}; its options are {', '.join(known)}")
     return target(karras_sigmas(steps, *prior.sigma_range), **(leaf | options))
 
 
@@ -170,6 +175,8 @@ def sample(
     from .to_xarray import fields_dataset, window_times
 
     prior = prior if isinstance(prior, Prior) else load_prior(prior)
+    if members < 1:
+        raise ValueError(f"members must be at least 1; got {members}")
     time = window_times(prior, start)
     streams = MemberStreams(seed, [0], range(members), prior.dtype, prior.device)
     sampler = sampler or Ancestral(karras_sigmas(steps, *prior.sigma_range))
@@ -225,6 +232,7 @@ def leave_stations_out(
     from .evaluate.diagnostics import held_out_scores
 
     prior = prior if isinstance(prior, Prior) else load_prior(prior)
+    _check_table(obs)
     stations = np.unique(obs["station"].values)
     if not 2 <= folds <= len(stations):
         raise ValueError(f"folds must lie between 2 and the number of stations, {len(stations)}; got {folds}")
@@ -240,9 +248,10 @@ def leave_stations_out(
 
 def plot(post: "xr.Dataset", obs: "xr.Dataset | None" = None, truth: "xr.Dataset | None" = None, time=None) -> "Figure":
     """A picture of a posterior: mean, spread, members, sensors, and the truth where it is known."""
+    from .data.container import canonical
     from .evaluate.plots import plot_posterior
 
-    return plot_posterior(post, obs, truth, time)
+    return plot_posterior(post, obs, None if truth is None else canonical(truth), time)
 
 
 def generate(equation: str = "burgers", samples: int = 16, seed: int = 0, **options) -> "xr.Dataset":
@@ -250,13 +259,21 @@ def generate(equation: str = "burgers", samples: int = 16, seed: int = 0, **opti
     from .data.generate import generate_burgers
 
     generators = {"burgers": generate_burgers}
-    _known(equation, sorted(generators), "equation", "one of these")
+    _known(equation, sorted(generators), "equation")
     return generators[equation](samples, seed, **options)
 
 
-def _known(name: str, names: list[str], kind: str, otherwise: str) -> None:
+def _check_table(obs) -> None:
+    """Raises TypeError where `obs` is not what `observe` returns."""
+    if not {"value", "std"} <= set(getattr(obs, "data_vars", ())):
+        got = f"a Dataset of {', '.join(map(str, obs.data_vars))}" if hasattr(obs, "data_vars") else type(obs).__name__
+        raise TypeError(f"obs must be a table of sensors; got {got}. Make one with observe(...)")
+
+
+def _known(name: str, names: list[str], kind: str, otherwise: str = "") -> None:
     """Raises FileNotFoundError with near names where `name` is not one of `names`."""
     if name not in names:
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}."
-        raise FileNotFoundError(f"no {kind} named {name!r}; {hint} {otherwise[0].upper()}{otherwise[1:]} works too.")
+        more = f" {otherwise[0].upper()}{otherwise[1:]} works too." if otherwise else ""
+        raise FileNotFoundError(f"no {kind} named {name!r}; {hint}{more}")

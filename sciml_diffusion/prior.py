@@ -28,7 +28,7 @@ class Variable:
     long_name: str = ""
 
 
-@dataclass
+@dataclass(repr=False)
 class Prior:
     """p(x) over windows of fields.
 
@@ -51,6 +51,13 @@ class Prior:
     step: np.timedelta64 | float
     sigma_range: tuple[float, float]
     card: dict = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """One line: variables, grid and window."""
+        axes = zip(self.grid.dims, self.grid.coordinates, strict=True)
+        axes = ", ".join(f"{dim} {c[0]:g} ... {c[-1]:g} ({len(c)})" for dim, c in axes)
+        variables = ", ".join(f"{v.name} [{v.units}]" for v in self.variables)
+        return f"Prior({variables}; {axes}; windows of {self.window} frames; {type(self.denoiser).__name__})"
 
     @property
     def shape(self) -> tuple[int, ...]:

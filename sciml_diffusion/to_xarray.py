@@ -26,7 +26,11 @@ def window_times(prior: Prior, start=None) -> np.ndarray:
     start = start if start is not None else prior.card.get("start")
     if start is None:
         raise ValueError("this prior speaks of dated fields: give start=, the first time of the window")
-    return np.datetime64(start, "ns") + prior.step * np.arange(prior.window)
+    try:
+        first = np.datetime64(start, "ns")
+    except ValueError as error:
+        raise ValueError(f"start must be a time such as 2019-03-26T12:00; got {start!r}") from error
+    return first + prior.step * np.arange(prior.window)
 
 
 def fields_dataset(x: np.ndarray, time: np.ndarray, prior: Prior) -> "xr.Dataset":

@@ -146,6 +146,18 @@ def test_posterior_survives_netcdf(prior, tmp_path):
         xr.testing.assert_allclose(back.load(), post)
 
 
+def test_a_prior_shows_itself_in_one_line(prior):
+    line = "Prior(t2m [K]; latitude 54 ... 52 (5), longitude -2 ... 1 (6); windows of 4 frames; GaussianDenoiser)"
+    assert repr(prior) == line
+
+
+def test_a_picture_takes_the_truth_under_the_users_own_names(prior):
+    post = sd.posterior(prior, sd.observe(table()), members=4, steps=3, progress=False)
+    truth = post[["t2m"]].mean("realization").assign(t2m=lambda d: d["t2m"].assign_attrs(units="K"))
+    figure = sd.plot(post, truth=truth.rename(latitude="lat", longitude="lon"))
+    assert len(figure.axes) > 1
+
+
 def test_samples_have_the_law_of_the_prior(prior):
     draws = sd.sample(prior, members=500, steps=4, seed=0)["t2m"]
     # mean of 500 draws: standard error STD / sqrt(500) = 0.13; std: relative error 3.2 %, averaged over 120 points
@@ -203,9 +215,12 @@ def true_law(like: Prior) -> Prior:
         (lambda prior: sd.posterior(prior, sd.observe(table().assign(latitude=10.0)), progress=False), "52"),
         (lambda prior: sd.posterior(prior, sd.observe(table().assign(variable="u10")), progress=False), "t2m"),
         (lambda prior: sd.observe(table().assign(std=0.0)), "std"),
-        (lambda prior: sd.generate("burger"), "burgers"),
+        (lambda prior: sd.generate("burger"), "did you mean burgers.$"),
+        (lambda prior: sd.posterior(prior, table()), "table of sensors; got DataFrame.*observe"),
+        (lambda prior: sd.leave_stations_out(prior, "stations.csv"), "table of sensors; got str"),
+        (lambda prior: sd.posterior(prior, sd.observe(table()), covarience="auto"), "options are covariance"),
     ],
 )
 def test_errors_say_what_to_do(prior, call, words):
-    with pytest.raises((ValueError, FileNotFoundError), match=words):
+    with pytest.raises((ValueError, TypeError, FileNotFoundError), match=words):
         call(prior)

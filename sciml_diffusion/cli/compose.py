@@ -39,7 +39,7 @@ def compose(verb: str, words: Sequence[str]) -> DictConfig:
     for key, value in given:
         if key not in choices:
             _check(key, known)
-            OmegaConf.update(config, key, parsed(key, value))
+            OmegaConf.update(config, key, _of_kind(key, parsed(key, value), OmegaConf.select(config, key)))
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
         needed = ", ".join(f"{key}=..." for key in missing)
@@ -84,6 +84,19 @@ def _split(word: str) -> tuple[str, str]:
     if not equals or not KEY.match(key):
         raise ValueError(f"{word!r} is no setting; settings are written key=value")
     return key, value
+
+
+def _of_kind(key: str, value, default):
+    """The value, where the default is no number or switch or the value is one too.
+
+    Raises:
+        ValueError: a word where a number belongs, for example.
+    """
+    kinds = {bool: ((bool,), "true or false"), int: ((int,), "a whole number"), float: ((int, float), "a number")}
+    allowed, words = kinds.get(type(default), ((object,), ""))
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed and object not in allowed):
+        raise ValueError(f"{key} must be {words}, for example {key}={str(default).lower()}; got {value!r}")
+    return value
 
 
 def _check(name: str, known: list[str], group: str | None = None) -> None:

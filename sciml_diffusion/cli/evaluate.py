@@ -25,7 +25,7 @@ def run(words: Sequence[str]) -> int:
         seen = file.with_name("sensors.nc")
         obs = xr.open_dataset(seen, engine="h5netcdf").load() if seen.is_file() else None
         if str(config.truth).endswith(".csv"):
-            truth = open_sensors(config.truth, config.std)
+            truth = open_sensors(config.truth, config.std, config.units)
         else:
             truth = open_fields(config.truth, sample=config.sample)
         scores = api.score(post, truth, obs, config.seed)

@@ -46,12 +46,13 @@ def select_period(fields: "xr.Dataset", period: str | None) -> "xr.Dataset":
     return part
 
 
-def open_sensors(source: str, std: float | None = None) -> "xr.Dataset":
+def open_sensors(source: str, std: float | None = None, units: str | None = None) -> "xr.Dataset":
     """Opens a table of sensors: CSV, or NetCDF with the single dim "observation".
 
     Arguments:
         source: path of the table.
         std: noise of the sensors that state none, in the units of their values.
+        units: of the values of a table that states none.
     Raises:
         ValueError: the table cannot be read; FileNotFoundError: there is none.
     """
@@ -60,4 +61,4 @@ def open_sensors(source: str, std: float | None = None) -> "xr.Dataset":
     from .. import api
 
     is_netcdf = Path(source).suffix in (".nc", ".nc4", ".h5") and Path(source).is_file()
-    return api.observe(xr.load_dataset(source, engine="h5netcdf") if is_netcdf else source, std=std)
+    return api.observe(xr.load_dataset(source, engine="h5netcdf") if is_netcdf else source, std=std, units=units)

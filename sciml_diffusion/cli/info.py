@@ -43,9 +43,16 @@ def prior(prior) -> str:
     axes = {dim: f"{values[0]:g} ... {values[-1]:g} ({len(values)})" for dim, values in axes}
     variables = ", ".join(f"{v.name} [{v.units}]" for v in prior.variables)
     parameters = sum(p.numel() for p in prior.denoiser.parameters())
-    known = {"variables": variables, "grid": axes, "window": f"{prior.window} frames of {prior.step}"}
+    known = {"variables": variables, "grid": axes, "window": f"{prior.window} frames, {_duration(prior.step)} apart"}
     known |= {"denoiser": type(prior.denoiser).__name__, "parameters": parameters, "card": prior.card}
     return "prior\n" + facts(known, "  ")
+
+
+def _duration(step) -> str:
+    """A time between frames in words."""
+    import numpy as np
+
+    return f"{step / np.timedelta64(1, 'h'):g} h" if isinstance(step, np.timedelta64) else f"{step:g}"
 
 
 def dataset(name: str, fields) -> str:

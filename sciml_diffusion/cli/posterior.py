@@ -44,7 +44,7 @@ def inputs(config) -> tuple:
 
     truth = None if config.data is None else open_fields(config.data, config.period, config.sample)
     if config.obs is not None:
-        return truth, open_sensors(config.obs, config.std)
+        return truth, open_sensors(config.obs, config.std, config.units)
     if config.std is None:
         raise ValueError("sensors drawn in data need std=<noise in the units of the values>")
     return truth, api.observe(truth, stations=config.stations, std=config.std, seed=config.seed)

@@ -96,8 +96,9 @@ def window_length(window: str | int | float, step: np.timedelta64 | float) -> in
         raise ValueError(f"dated fields need a window such as '8h', or a number of frames (an int); got {window!r}")
     else:
         frames = window / step
+    shown = pd.Timedelta(step) if isinstance(step, np.timedelta64) else step
     if frames < 0.5 or abs(frames - round(frames)) > 1e-6 * frames:
         raise ValueError(
-            f"a window of {window!r} holds {frames:g} frames of step {step}; it must be a whole number of at least 1"
+            f"a window of {window!r} holds {frames:g} frames of step {shown}; it must be a whole number of at least 1"
         )
     return round(frames)

@@ -9,6 +9,22 @@ from .columns import ALIASES, name_rows, plain, split_header
 from .units import convert_std, convert_units, same_units
 
 
+MARKS = (-999.0, -999.9, -9999.0, -9999.9, -99999.0, 9999.0, 99999.0)  # what tables write where a value is missing
+FAR = 10.0  # times the largest of the other values
+
+
+def blank_marks(rows: pd.DataFrame) -> None:
+    """Turns marks of missing values, such as -9999 far outside of the other values, into missing ones."""
+    value = rows["value"]
+    mark = value.isin(MARKS) | (value.abs() >= 1e20)
+    largest = value.abs().where(~mark).groupby(rows["variable"]).transform("max")
+    mark &= value.abs() > FAR * largest
+    if mark.any():
+        marks = ", ".join(f"{v:g}" for v in sorted({*value[mark]}))
+        warnings.warn(f"{int(mark.sum())} rows of the table hold {marks}, taken as missing values", stacklevel=3)
+        rows.loc[mark, "value"] = np.nan
+
+
 def drop_missing(rows: pd.DataFrame, space: list[str]) -> pd.DataFrame:
     """Drops rows without a value, a time or a position, and says how many."""
     missing = {"value": rows["value"].isna(), "time": rows["time"].isna(), "position": rows[space].isna().any(axis=1)}

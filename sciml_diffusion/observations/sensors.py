@@ -107,7 +107,8 @@ def check_inside(table: "xr.Dataset", grid: Grid) -> None:
         where = ", ".join(f"{dim} {positions(table, dim)[away][0]:g}" for dim in grid.dims)
         raise ValueError(
             f"{int(away.sum())} observations ({_stations(table, away)}) lie outside the domain, the first at {where}; "
-            f"the domain is {domain(grid)}. Correct them, or leave them out with drop_outside(table, grid)"
+            f"the domain is {domain(grid)}. Correct or drop these rows "
+            "(observations.sensors.drop_outside), or make a prior of your own domain with fit_prior or train"
         )
 
 
@@ -143,7 +144,8 @@ def channels(names: Sequence[str], table: "xr.Dataset") -> np.ndarray:
         what = sorted({v or "(no name)" for v in observed[unknown]})
         raise ValueError(
             f"{int(unknown.sum())} observations are of {', '.join(what)} ({_stations(table, unknown)}); the known "
-            f"variables are {', '.join(map(str, names))}. Rename them (variable=), or leave them out with drop_outside"
+            f"variables are {', '.join(map(str, names))}. Rename or drop these rows "
+            "(observations.sensors.drop_outside), or make a prior of your own variables with fit_prior or train"
         )
     return np.array([known[v] for v in observed], dtype=np.int64)
 

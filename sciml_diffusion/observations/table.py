@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from .cleaning import (
+    blank_marks,
     check_positions,
     drop_missing,
     fill_std,
@@ -40,8 +41,9 @@ def read_table(
     Columns: time (ISO 8601; zones are converted to UTC, times without one are UTC; or model time as numbers), latitude
     and longitude (or x, y, z, ...), value, and optionally variable, std, station, units. Common other names (lat, lon,
     datetime, temp) and units in a header ("value [degC]") are understood. Rows without a value, a time or a position
-    are dropped, exact duplicates too; rows of one station, position, time and variable that differ are merged, weighted
-    by 1 / std^2. Each of these is a warning that counts the rows.
+    are dropped, exact duplicates too; a mark such as -9999, far outside of the other values, is no value. Rows of one
+    station, position, time and variable that differ are merged, weighted by 1 / std^2. Each of these is a warning that
+    counts the rows.
 
     Arguments:
         source: path of a CSV file (comma, semicolon or tab), a DataFrame, or a Dataset with a single dimension.
@@ -64,6 +66,7 @@ def read_table(
     if unused:
         warnings.warn(f"columns of the table that are not used: {unused}", stacklevel=2)
     rows = _typed(frame, roles, space)
+    blank_marks(rows)
     rows = drop_missing(rows, list(space))
     check_positions(rows, list(space))
     name_variable(rows, roles["value"], variable)

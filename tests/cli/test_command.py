@@ -92,6 +92,12 @@ def test_overview_lists_just_the_verbs_that_are_built(run):
         (["evaluate", "run=nowhere", "truth=era5-uk-t2m"], "nowhere holds no posterior.nc"),
         (["info", "era5-uk"], "did you mean 'era5-uk-t2m'"),
         (["generate", "samples=[1"], "samples=[1 cannot be read"),
+        (["generate", "samples=2.5"], "samples must be a whole number, for example samples=16; got 2.5"),
+        (["posterior", "prior=a", "members=many"], "members must be a whole number"),
+        (["posterior", "prior=a", "overwrite=3"], "overwrite must be true or false"),
+        (["posterior", "prior=a", "seed=true"], "seed must be a whole number"),
+        (["sample", "prior=era5-uk-t2m", "members=0"], "members must be at least 1; got 0"),
+        (["sample", "prior=era5-uk-t2m", "start=soon"], "start must be a time such as"),
     ],
 )
 def test_a_wrong_word_is_answered_in_words_and_writes_nothing(run, tmp_path, words, answer):

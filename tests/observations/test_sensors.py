@@ -150,7 +150,7 @@ GRID = Grid(("latitude", "longitude"), (np.linspace(60, 50, 9), np.linspace(-10,
         (55.0, 176.0, 0, "a", ["outside the domain", "longitude 176"]),
         (55.0, 0.0, 4, "a", ["outside the window", "station bad", "2019-03-26T04", "2019-03-26T03"]),
         (55.0, 0.0, -1, "a", ["outside the window", "2019-03-25T23"]),
-        (55.0, 0.0, 0, "c", ["of c", "station bad", "a, b", "drop_outside"]),
+        (55.0, 0.0, 0, "c", ["of c", "station bad", "a, b", "drop_outside", "fit_prior or train"]),
     ],
 )
 def test_sensors_that_do_not_fit_are_named(latitude, longitude, hour, variable, words):

@@ -293,6 +293,20 @@ def test_std_takes_the_scale_alone():
     assert convert_std(np.array([2.0]), "hPa", "Pa")[0] == 200.0
 
 
+@pytest.mark.parametrize("mark", [-9999, -999.0, 9999.0, 1e20])
+def test_a_mark_of_missing_values_is_no_value(mark):
+    with pytest.warns(UserWarning) as told:
+        table = read_table(frame(value=[5.0, mark, -7.0], units="degC"))
+    assert table["value"].values.tolist() == [5.0, -7.0]
+    said = [str(w.message) for w in told]
+    assert said[0] == f"1 rows of the table hold {mark:g}, taken as missing values" and "1 without a value" in said[1]
+
+
+def test_a_number_among_its_like_is_no_mark():
+    assert read_table(frame(value=[9000.0, 9999.0, 11000.0]))["value"].values.tolist() == [9000, 9999, 11000]
+    assert read_table(frame(value=[-9999.0] * 3))["value"].size == 3
+
+
 @pytest.mark.parametrize(("source", "target"), [("K", "hPa"), ("furlong", "K"), ("", "K")])
 def test_unknown_units_name_both(source, target):
     with pytest.raises(ValueError, match=f"'{source}' to '{target}'"):
