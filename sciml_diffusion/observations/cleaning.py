@@ -8,7 +8,6 @@ import pandas as pd
 from .columns import ALIASES, name_rows, plain, split_header
 from .units import convert_std, convert_units, same_units
 
-
 MARKS = (-999.0, -999.9, -9999.0, -9999.9, -99999.0, 9999.0, 99999.0)  # what tables write where a value is missing
 FAR = 10.0  # times the largest of the other values
 
