@@ -70,7 +70,6 @@ def reconstruct(
             codecs = [prior.codec.at(t) for t in times]
             streams = MemberStreams(seed, index, range(members), prior.dtype, prior.device)
             ensemble = _sample(prior, group.observation, chunk, codecs, method, streams, callback)
-            ensemble.warn_if_collapsed()
             for row, window in enumerate(index):
                 x[window] = codecs[row].decode(ensemble.x[row]).cpu()
                 log_weights[window], time[window] = ensemble.log_weights[row].cpu(), times[row]

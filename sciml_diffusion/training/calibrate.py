@@ -47,22 +47,28 @@ def calibrate(
     generator, anchor = torch.Generator().manual_seed(seed), denoiser.anchor
     halves = [h for h in (validation[: len(validation) // 2], validation[len(validation) // 2 :]) if len(h)]
     independent = len(validation) if independent is None else independent
-    trust, betas, ratios = independent / (independent + strength), [], []
+    trust, nodes = independent / (independent + strength), []
     for log_sigma in denoiser.log_sigma:
         sigma = log_sigma.exp().to(validation)
-        p = anchor.surrogate(sigma).variance.double()
         moments = [_moments(denoiser, half, sigma, draws, generator) for half in halves]
         best = torch.stack([rf.sum() / ff.sum() if ff.sum() > 0 else ff.sum() for _, rf, ff in moments])
         beta = trust * best.amin().clamp(0, 1)
-        rr, rf, ff = (sum(parts) for parts in zip(*moments, strict=True))
-        error, n = (rr - 2 * beta * rf + beta**2 * ff).clamp_min(0), draws * len(validation)
-        scalar = (error.sum() / (n * p.sum())).clamp_min(1e-12)
-        each = (error + strength * scalar * p) / ((n + strength) * p)
-        betas.append(beta)
-        ratios.append(each if pool == "mode" else (error.sum() / rr.sum()).clamp_min(1e-12).reshape((1,) * p.ndim))
+        variance, count = anchor.surrogate(sigma).variance.double(), draws * len(validation)
+        nodes.append((beta, _ratio(beta, moments, variance, count, pool, strength)))
+    betas, ratios = zip(*nodes, strict=True)
     dtype = anchor.variance.dtype
     beta, ratio = torch.stack(betas).to(dtype), torch.stack(ratios).to(dtype)
     return AnchoredDenoiser(anchor, denoiser.backbone, denoiser.log_sigma, beta, ratio).eval()
+
+
+def _ratio(beta: Tensor, moments: list, p: Tensor, n: int, pool: str, strength: float) -> Tensor:
+    """The ratio of `calibrate` at one node, with the shape of the coefficients, or of ones; p of theirs, n windows."""
+    rr, rf, ff = (sum(parts) for parts in zip(*moments, strict=True))
+    error = (rr - 2 * beta * rf + beta**2 * ff).clamp_min(0)
+    if pool == "relative":
+        return (error.sum() / rr.sum()).clamp_min(1e-12).reshape((1,) * p.ndim)
+    scalar = (error.sum() / (n * p.sum())).clamp_min(1e-12)
+    return (error + strength * scalar * p) / ((n + strength) * p)
 
 
 def _moments(denoiser: AnchoredDenoiser, x: Tensor, sigma: Tensor, draws: int, generator) -> tuple[Tensor, ...]:

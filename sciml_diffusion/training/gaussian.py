@@ -143,7 +143,7 @@ def _check(segments: list[Tensor], window: int, grid: Grid) -> tuple[int, tuple[
     if values > LIMIT:
         raise ValueError(
             f"a frame holds {values} values ({channels} variables on {' x '.join(map(str, sizes))} points); a "
-            f"closed-form Gaussian takes at most {LIMIT}. Coarsen the fields (fields.coarsen(...).mean()) or cut the region"
+            f"closed-form Gaussian takes at most {LIMIT}. Coarsen (fields.coarsen(...).mean()) or cut the region"
         )
     if window < 1 or frames < max(2, window):
         raise ValueError(
