@@ -51,7 +51,8 @@ def thirds(power: Tensor, reference: Tensor) -> dict[str, float]:
     """Power over that of the reference in three bands of equal width in ln k; both with shape (wavenumbers,)."""
     edges = np.geomspace(1, len(power) + 1, 4).round().astype(int) - 1
     names = ("spectrum_low", "spectrum_mid", "spectrum_high")
-    return {n: float(power[a:b].sum() / reference[a:b].sum()) for n, a, b in zip(names, edges[:-1], edges[1:], strict=True)}
+    bands = zip(names, edges[:-1], edges[1:], strict=True)
+    return {name: float(power[a:b].sum() / reference[a:b].sum()) for name, a, b in bands}
 
 
 def check(name: str, windows: tuple[Tensor, Tensor], prior: Prior, members: int, report: Report) -> None:

@@ -1,4 +1,4 @@
-"""One thread for every test: their tensors are small, and threads that wait for a busy core cost more than they save."""
+"""One thread for every test: their tensors are small, and threads that wait for a busy core cost time."""
 
 import torch
 

@@ -196,10 +196,10 @@ def test_calibration_finds_beta():
     with torch.no_grad():
         x = torch.randn(500, *EVENT, generator=torch.Generator().manual_seed(0))
         _, effect = denoiser.parts(x[:1], sigma)
-    # P = sigma^2 / (1 + sigma^2) mixes mean and noise: with x = m + noise, r = m / 2 + ..., at sigma = 1: beta = m/2 / f
+    # P = sigma^2 / (1 + sigma^2) mixes mean and noise: with x = m + noise, r = m / 2 + ... at sigma = 1: beta = m/2/f
     mean = 2 * 0.5 * effect[0]
     result = calibrate(denoiser, mean + x, draws=1, strength=16)
-    # the least squares estimate leans on 0 by the weight of 16 windows; the smaller of two halves of 250 is some 1 % low
+    # least squares, leaning on 0 by the weight of 16 windows; the smaller of two halves of 250 is some 1 % low
     assert float(result.beta[1]) == pytest.approx(0.5 * 500 / 516, abs=0.02)
     few = calibrate(denoiser, mean + x, draws=1, strength=16, independent=4)
     assert float(few.beta[1] / result.beta[1]) == pytest.approx((4 / 20) / (500 / 516), rel=1e-5)
