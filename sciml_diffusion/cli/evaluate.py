@@ -21,7 +21,10 @@ def run(words: Sequence[str]) -> int:
     if not file.is_file():
         raise FileNotFoundError(f"{source} holds no posterior.nc; run= is a run folder of `posterior`, or such a file")
     with RunFolder("evaluate", config) as folder:
-        post = xr.open_dataset(file, engine="h5netcdf").load()
+        try:
+            post = xr.load_dataset(file, engine="h5netcdf")
+        except OSError as error:
+            raise ValueError(f"{file} cannot be read ({error}); it is damaged, or not from `posterior`") from error
         seen = file.with_name("sensors.nc")
         obs = xr.open_dataset(seen, engine="h5netcdf").load() if seen.is_file() else None
         if str(config.truth).endswith(".csv"):

@@ -60,5 +60,7 @@ def open_sensors(source: str, std: float | None = None, units: str | None = None
 
     from .. import api
 
+    if isinstance(std, str):
+        raise ValueError(f"std must be a number in the units of the values, for example std=0.2; got {std!r}")
     is_netcdf = Path(source).suffix in (".nc", ".nc4", ".h5") and Path(source).is_file()
     return api.observe(xr.load_dataset(source, engine="h5netcdf") if is_netcdf else source, std=std, units=units)

@@ -73,13 +73,22 @@ class RunFolder:
         return self.partial / name
 
     def _abandon(self) -> None:
-        if self.resumable and any(p.name not in RECORDS for p in self.partial.iterdir()):
+        if self.resumable and any(p.name not in RECORDS for p in self.partial.iterdir()) and not self._nothing_new():
             print(f"unfinished: {self.partial} is kept; resume=true goes on from there", file=sys.stderr)
             return
         shutil.rmtree(self.partial, ignore_errors=True)
         for parent in self._parents:
             if parent.exists() and not any(parent.iterdir()):
                 parent.rmdir()
+
+    def _nothing_new(self) -> bool:
+        """Whether the results are just those of the finished run that was to go on."""
+
+        def results(folder: Path) -> dict:
+            files = (p for p in folder.rglob("*") if p.is_file() and p.name not in RECORDS)
+            return {str(p.relative_to(folder)): (p.stat().st_size, p.stat().st_mtime_ns) for p in files}
+
+        return self.out.is_dir() and self.resume and results(self.partial) == results(self.out)
 
     def _finish(self) -> None:
         _write_json(self.path("versions.json"), versions(self.config.get("seed"), time.time() - self._began))

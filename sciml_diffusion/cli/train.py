@@ -53,6 +53,9 @@ def arguments(config, fields) -> dict:
         leaf["window"] = config.window
     numbers = dict(leaf["config"]) | ({"steps": config.steps} if config.steps is not None else {})
     default = TRAJECTORIES if "sample" in fields.dims else SERIES
+    for key, value in numbers.items():
+        if isinstance(value, str) and isinstance(getattr(default, key), int | float):
+            raise ValueError(f"{key} must be a number, for example {key}={getattr(default, key)}; got {value!r}")
     leaf["config"] = replace(default, **{k: v for k, v in numbers.items() if v is not None})
     leaf["network"] = {k: v for k, v in leaf["network"].items() if v is not None}
     return leaf

@@ -96,6 +96,8 @@ def test_overview_lists_just_the_verbs_that_are_built(run):
         (["posterior", "prior=a", "members=many"], "members must be a whole number"),
         (["posterior", "prior=a", "overwrite=3"], "overwrite must be true or false"),
         (["posterior", "prior=a", "seed=true"], "seed must be a whole number"),
+        (["train", "preset=era5-uk-t2m", "steps=many"], "steps must be a number, for example steps="),
+        (["posterior", "prior=era5-uk-t2m", "obs=x.csv", "std=small"], "std must be a number"),
         (["sample", "prior=era5-uk-t2m", "members=0"], "members must be at least 1; got 0"),
         (["sample", "prior=era5-uk-t2m", "start=soon"], "start must be a time such as"),
     ],

@@ -122,6 +122,15 @@ def test_a_finished_training_goes_on_from_a_copy(tmp_path):
         assert not folder.path("checkpoint").exists()
 
 
+def test_a_finished_training_that_cannot_go_on_leaves_no_copy(tmp_path):
+    out = finished(tmp_path / "run")
+    go_on = RunFolder("train", settings(out, resume=True), resumable=True)
+    with pytest.raises(ValueError, match="damaged"), go_on:
+        raise ValueError("the checkpoint is damaged")
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+    assert (out / "result.txt").read_text() == "first"
+
+
 def test_a_run_goes_on_with_its_own_settings_only(tmp_path):
     out = tmp_path / "run"
     interrupted(out, data="a.nc", steps=10)
