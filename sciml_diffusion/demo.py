@@ -1,6 +1,7 @@
 """The demonstration: Britain's temperature from 16 stations, a Burgers trajectory from 5 sensors, and their scores."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,16 +71,22 @@ def _era5(folder: Path, options: dict) -> tuple[dict, list[str]]:
 
 
 def _burgers(folder: Path, options: dict) -> tuple[dict, list[str]]:
-    """Scores of two methods on one unseen trajectory, and the pictures."""
+    """Scores of four methods on one unseen trajectory, and the pictures of ours."""
     fields = api.generate("burgers", samples=1, seed=1_000_000 + options["seed"], progress=False).isel(
         sample=0, drop=True
     )
     std = 0.01 * float(fields["u"].std())
     obs = api.observe(fields, stations=np.array(SENSORS)[:, None], std=std, seed=options["seed"])
-    ours, seconds = _timed(api.posterior, "burgers", obs, "mmps", **options)
+    prior = api.load_prior("burgers")
+    ours, seconds = _timed(api.posterior, prior, obs, "mmps", **options)
     rows = {"ours": _with_relative(ours, fields, obs) | seconds}
-    prior = api.sample("burgers", members=options["members"], steps=options["steps"], seed=options["seed"])
-    rows["prior_mean"] = _with_relative(prior, fields, obs)
+    smc, seconds = _timed(api.posterior, prior, obs, "smc", **options)
+    rows["smc"] = _with_relative(smc, fields, obs) | {"roots": float(smc["roots"].mean())} | seconds
+    linear = replace(prior, denoiser=prior.denoiser.anchor)  # the Gaussian of the training trajectories
+    post, seconds = _timed(api.posterior, linear, obs, "mmps", **(options | {"steps": 2}))
+    rows["optimal_interpolation"] = _with_relative(post, fields, obs) | seconds
+    blind = api.sample(prior, members=options["members"], steps=options["steps"], seed=options["seed"])
+    rows["prior_mean"] = _with_relative(blind, fields, obs)
     ours.to_netcdf(folder / "burgers_posterior.nc", engine="h5netcdf")
     return rows, _pictures(folder, "burgers", ours, obs, fields, rows["ours"], None)
 
@@ -98,9 +105,9 @@ def _climatology(prior: Prior, truth, options: dict):
 
 def _with_relative(post, truth, obs) -> dict:
     """The scores, and the relative L2 error ||mean - truth|| / ||truth||."""
-    error = float(
-        ((post["u"].mean("realization") - truth["u"].values) ** 2).sum() ** 0.5 / (truth["u"] ** 2).sum() ** 0.5
-    )
+    members = post["u"].weighted(post["weight"].fillna(0)) if "weight" in post else post["u"]
+    error = members.mean("realization") - truth["u"].values
+    error = float((error**2).sum() ** 0.5 / (truth["u"] ** 2).sum() ** 0.5)
     return api.score(post, truth, obs) | {"rel_l2": error}
 
 
