@@ -205,6 +205,12 @@ def true_law(like: Prior) -> Prior:
     return Prior(denoiser, codec, like.grid, like.variables, WINDOW, like.step, (0.01, 10.0))
 
 
+def test_celsius_taken_for_kelvin_is_noticed(prior):
+    wrong = table().assign(value=lambda t: t["value"] - 273.15)
+    with pytest.warns(UserWarning, match="Check their units"):
+        sd.posterior(prior, sd.observe(wrong), members=2, steps=3, progress=False)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [

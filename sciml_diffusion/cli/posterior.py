@@ -19,16 +19,15 @@ def run(words: Sequence[str]) -> int:
 
     with RunFolder("posterior", config) as folder:
         prior = api.load_prior(config.prior)
-        truth, obs = inputs(config)
+        truth, obs = inputs(config, prior)
         method = instantiate(config.method, karras_sigmas(config.steps, *prior.sigma_range))
         options = {"method": method, "members": config.members, "seed": config.seed}
+        name, case = type(method).__name__.lower(), str(prior.card.get("name") or config.prior)
+        if truth is None and config.folds:
+            folder.metrics = {case: {name: api.leave_stations_out(prior, obs, config.folds, **options)}}
         post = api.posterior(prior, obs, **options)
-        name = type(method).__name__.lower()
-        case = str(prior.card.get("name") or config.prior)
         if truth is not None:
             folder.metrics = {case: {name: api.score(post, truth, obs)}}
-        elif config.folds:
-            folder.metrics = {case: {name: api.leave_stations_out(prior, obs, config.folds, **options)}}
         post.to_netcdf(folder.path("posterior.nc"), engine="h5netcdf")
         obs.to_netcdf(folder.path("sensors.nc"), engine="h5netcdf")
         api.plot(post, obs, truth).savefig(folder.path("posterior.png"), dpi=120)
@@ -38,11 +37,14 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def inputs(config) -> tuple:
-    """The fields to score against (or None), and the table of sensors: read, or drawn in the fields."""
+def inputs(config, prior) -> tuple:
+    """The fields to score against (or None), and the table of sensors: read, or drawn in the fields of the prior."""
     from .. import api
 
     truth = None if config.data is None else open_fields(config.data, config.period, config.sample)
+    names = [variable.name for variable in prior.variables]
+    if truth is not None and set(names) <= set(truth.data_vars):
+        truth = truth[names]
     if config.obs is not None:
         return truth, open_sensors(config.obs, config.std, config.units)
     if config.std is None:

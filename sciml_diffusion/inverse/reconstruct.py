@@ -1,5 +1,6 @@
 """Window by window: from bound observations to one weighted ensemble over a longer period."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..denoisers.base import Denoiser
 from ..ensemble import WeightedEnsemble
 from ..observations.observation import Observation
 from ..observations.windows import WindowGroup
@@ -15,6 +17,7 @@ from ..samplers.sde import Ancestral
 from ..samplers.streams import MemberStreams
 from .base import PosteriorMethod
 
+FAR = 5.0  # standard deviations; under a Gaussian the median is 0.7
 TRACES = ("ess", "roots", "family_ess", "log_evidence")
 
 
@@ -99,4 +102,28 @@ def _sample(
             {"network_calls": len(method.sigmas) - 1},
         )
     part = Observation(observation.operator, observation.y[chunk], observation.std).to(prior.dtype, prior.device)
-    return method.sample(prior.denoiser, part.through(codecs), streams, tick)
+    part = part.through(codecs)
+    warn_if_implausible(prior.denoiser, part)
+    return method.sample(prior.denoiser, part, streams, tick)
+
+
+def warn_if_implausible(denoiser: Denoiser, observation: Observation) -> None:
+    """Warns where half of the observations lie more than `FAR` standard deviations from what the prior expects.
+
+    z = (y - A mu) / sqrt(diag(A C A^T) + std^2), with the mean and covariance that the denoiser states, if it does.
+
+    Arguments:
+        observation: in the space of the denoiser, y with shape (B, m).
+    """
+    mean, prior = denoiser.prior_mean(), denoiser.surrogate(torch.full((), torch.inf).to(observation.std))
+    if mean is None or prior is None:
+        return
+    coefficients = prior.basis(observation.operator.rows(observation.std.dtype, observation.std.device))
+    variance = (coefficients.square() * prior.variance).flatten(1).sum(1) + observation.std**2
+    z = ((observation.y - observation.operator(mean[None].to(observation.y))) / variance.sqrt()).abs()
+    if float(z.median()) > FAR:
+        warnings.warn(
+            f"half of the observations lie {float(z.median()):.0f} or more standard deviations from what the prior "
+            "expects. Check their units, and that this prior speaks of the same season and place.",
+            stacklevel=2,
+        )

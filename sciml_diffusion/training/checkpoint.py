@@ -41,7 +41,8 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict]:
         return tensors, state
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise ValueError(
-            f"the checkpoint {path} is incomplete or damaged ({error}); start again without resume=true"
+            f"the checkpoint {path} is incomplete or damaged ({error}); "
+            "start again with overwrite=true in the place of resume=true"
         ) from error
 
 

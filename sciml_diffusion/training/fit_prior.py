@@ -47,7 +47,7 @@ def fit_prior(
     feature = options.pop("feature", data.feature)
     image = len(data.grid.sizes) > 1
     denoiser, choices = fit_gaussian(data.segments, data.window, data.grid, image, feature, **options)
-    card = data.card | {"kind": "closed-form Gaussian", "law": plain(choices)}
+    card = data.card | {"name": "fit_prior", "kind": "closed-form Gaussian", "law": plain(choices)}
     return denoiser, data.codec, data.grid, data.step, data.variables, RANGE, card
 
 
