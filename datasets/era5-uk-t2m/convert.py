@@ -1,4 +1,4 @@
-"""Converts the ERA5 GRIB of 2 m temperature over the United Kingdom to a compact NetCDF-4: convert.py SOURCE.grib [TARGET.nc]
+"""Converts the ERA5 GRIB of 2 m temperature to a compact NetCDF-4: convert.py SOURCE.grib [TARGET.nc]
 
 The source is era5-2mt-2019-03-uk.grib of the repository pydata/xarray-data (commit ad8beddce86c). Needs cfgrib.
 """
@@ -19,9 +19,11 @@ ATTRIBUTES = {
     "Conventions": "CF-1.8",
     "title": "ERA5 hourly 2 m temperature, British Isles, March 2019",
     "institution": "European Centre for Medium-Range Weather Forecasts",
-    "source": "ERA5 reanalysis, hourly data on single levels; era5-2mt-2019-03-uk.grib of pydata/xarray-data, commit ad8beddce86c",
+    "source": "ERA5 reanalysis, hourly data on single levels; era5-2mt-2019-03-uk.grib of pydata/xarray-data, "
+    "commit ad8beddce86c",
     "history": f"GRIB to NetCDF-4 with cfgrib and xarray; packed as int16 in steps of {SCALE} K, with no other change",
-    "references": "Hersbach et al. (2023): ERA5 hourly data on single levels from 1940 to present, doi:10.24381/cds.adbb2d47",
+    "references": "Hersbach et al. (2023): ERA5 hourly data on single levels from 1940 to present, "
+    "doi:10.24381/cds.adbb2d47",
     "license": "CC-BY 4.0 (Copernicus Climate Change Service)",
     "comment": NOTICE,
 }
