@@ -11,6 +11,10 @@ from sciml_diffusion.denoisers.anchored import AnchoredDenoiser
 from sciml_diffusion.denoisers.backbones.unet import UNet
 from sciml_diffusion.denoisers.basis import FourierBasis
 from sciml_diffusion.denoisers.gaussian import GaussianDenoiser
+from sciml_diffusion.inverse.base import CountedDenoiser
+from sciml_diffusion.inverse.guidance import MomentMatched
+from sciml_diffusion.observations.observation import Observation
+from sciml_diffusion.observations.operators import Matrix
 from sciml_diffusion.physics.grid import Grid
 from sciml_diffusion.prior import Prior, Variable
 
@@ -145,3 +149,14 @@ def test_state_dict_round_trip():
 def test_numbers_that_do_not_fit(beta, ratio):
     with pytest.raises(ValueError, match="beta|ratio"):
         anchored(beta=beta, ratio=ratio)
+
+
+@pytest.mark.parametrize(("ratio", "linear"), [((1.0, 0.9, 1.0), True), ((1.0, 0.5, 1.0), False)])
+def test_guidance_takes_the_surrogate_only_near_the_gaussian(ratio, linear):
+    """A squared error of half the Gaussian's at one node means what no linear estimate can: the Jacobian is asked."""
+    denoiser = anchored(ratio=ratio)
+    operator = Matrix(torch.eye(math.prod(EVENT), dtype=torch.float64)[:3], EVENT)
+    observation = Observation(operator, torch.zeros(1, 3).double(), torch.ones(3).double())
+    assert denoiser.nearly_linear is linear
+    for covariance, jacobian in (("auto", not linear), ("surrogate", False), ("jacobian", True)):
+        assert MomentMatched(CountedDenoiser(denoiser), observation, covariance).exact_jacobian is jacobian
