@@ -105,7 +105,8 @@ def posterior(
         obs: table of sensors, from `observe`.
         method: mmps (moment matching; the default), smc (twisted, weighted), dps, or a PosteriorMethod of your own.
         members: ensemble size K.
-        steps: noise levels, one network call each for mmps and smc.
+        steps: noise levels: one network call each for smc and, with a nearly Gaussian prior, mmps; some six for mmps
+            elsewhere.
         seed: of the member streams; the same seed gives the same ensemble.
         starts: first frame of each window; by default windows follow one another from the first observation's hour.
         progress: show a progress bar.
