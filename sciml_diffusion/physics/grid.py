@@ -42,6 +42,29 @@ class Grid:
         coordinates = tuple(np.arange(n) * (length / n) for n, length in zip(sizes, lengths, strict=True))
         return cls(dims[: len(sizes)], coordinates, tuple(lengths))
 
+    @classmethod
+    def cells(
+        cls,
+        sizes: tuple[int, ...],
+        lengths: tuple[float, ...],
+        dims: tuple[str, ...] = ("x", "y", "z"),
+        origin: tuple[float, ...] | None = None,
+    ) -> "Grid":
+        """Cell centres x_j = x_0 + (j + 1/2) L / n between walls or open ends."""
+        origin = origin or (0.0,) * len(sizes)
+        axes = tuple(
+            o + (np.arange(n) + 0.5) * (length / n) for n, length, o in zip(sizes, lengths, origin, strict=True)
+        )
+        return cls(dims[: len(sizes)], axes, (None,) * len(sizes))
+
+    @classmethod
+    def nodes(
+        cls, sizes: tuple[int, ...], lengths: tuple[float, ...], dims: tuple[str, ...] = ("x", "y", "z")
+    ) -> "Grid":
+        """Nodes x_j = j L / (n - 1), both ends included, on axes that do not close."""
+        axes = tuple(np.linspace(0.0, length, n) for n, length in zip(sizes, lengths, strict=True))
+        return cls(dims[: len(sizes)], axes, (None,) * len(sizes))
+
     @property
     def sizes(self) -> tuple[int, ...]:
         """Number of points of each axis."""

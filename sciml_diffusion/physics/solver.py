@@ -1,0 +1,153 @@
+"""What every time-dependent solver shares: frames at equal times, steps between them, checks, bounded memory."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint as recompute
+
+from .grid import Grid
+
+State = Tensor | tuple[Tensor, ...]
+SAFETY = 0.5  # share of the stability limit that automatic steps use
+
+
+class Solver(ABC):
+    """A time-dependent equation with its discretisation, batched over samples and differentiable.
+
+    A subclass sets `grid` and `fields` (names of the C channels) and says how one step is made. It computes in the
+    dtype and on the device of the states it is given; float64 is meant for reference data.
+    """
+
+    grid: Grid
+    fields: tuple[str, ...]
+
+    @abstractmethod
+    def stepper(self, dt: float) -> Callable[[State, int], State]:
+        """One step of length dt: a function of the state and of the number n of the step, which begins at time n dt."""
+
+    @abstractmethod
+    def step_limit(self, u: Tensor) -> float:
+        """Largest stable step at the states u, with shape (B, C, *S); infinite where there is none."""
+
+    def start(self, u: Tensor) -> State:
+        """The solver's own state from fields of shape (B, C, *S)."""
+        return u
+
+    def read(self, state: State) -> Tensor:
+        """Fields of shape (B, C, *S) from the solver's own state."""
+        return state
+
+    def solve(
+        self,
+        u0: Tensor,
+        duration: float,
+        frames: int,
+        substeps: int | None = None,
+        *,
+        checkpoint: bool = True,
+        check: bool = True,
+        progress: bool = False,
+    ) -> Tensor:
+        """Fields at `frames` equal times from 0 to `duration`, both included: (B, C, *S) -> (B, C, T, *S).
+
+        Arguments:
+            u0: initial fields, with shape (B, C, *S); frame 0.
+            duration: > 0, in the equation's unit of time.
+            frames: T >= 2.
+            substeps: steps between two frames. By default each frame takes the power of two that keeps them below half
+                of the stability limit of the whole batch, looked up anew at every frame.
+            checkpoint: where gradients are recorded, keep about the square root of all states and compute the others
+                again; gradients are the same, time grows by about a third.
+            check: test steps and states; off only inside `torch.func` transforms, where values cannot be read.
+            progress: show a bar.
+
+        Raises:
+            ValueError: shapes or numbers out of range; a step above the stability limit, which is named; a state that
+                is not finite, with its sample and time.
+        """
+        self._check_arguments(u0, duration, frames, substeps, check)
+        interval, steppers = duration / (frames - 1), {}
+        if check:
+            _check_finite(u0, 0.0)
+        state, kept = self.start(u0), [u0]
+        for frame in _bar(range(1, frames), progress, type(self).__name__):
+            count = substeps or self._enough(kept[-1], interval)
+            if check and substeps:
+                self._check_step(kept[-1], interval, count)
+            if count not in steppers:
+                steppers[count] = self.stepper(interval / count)
+            segment = self._segment(checkpoint, frames, count)
+            state = _advance(steppers[count], state, (frame - 1) * count, count, segment)
+            kept.append(self.read(state))
+            if check:
+                _check_finite(kept[-1], frame * interval)
+        return torch.stack(kept, 2)
+
+    def _enough(self, u: Tensor, interval: float) -> int:
+        """The smallest power of two of steps in an interval that stays below SAFETY of the limit."""
+        limit = SAFETY * self.step_limit(u)
+        if not limit > 0:
+            raise ValueError(f"{type(self).__name__} has no stable step at these states; check them and the parameters")
+        return 2 ** max(0, math.ceil(math.log2(interval / limit))) if math.isfinite(limit) else 1
+
+    @staticmethod
+    def _segment(checkpoint: bool, frames: int, count: int) -> int:
+        """Steps that are recomputed together: about the root of all; 0 keeps every state."""
+        return max(1, math.isqrt((frames - 1) * count)) if checkpoint else 0
+
+    def _check_arguments(self, u0: Tensor, duration: float, frames: int, substeps: int | None, check: bool) -> None:
+        expected = (len(self.fields), *self.grid.sizes)
+        if u0.ndim != len(expected) + 1 or tuple(u0.shape[1:]) != expected:
+            raise ValueError(
+                f"{type(self).__name__} needs initial fields of shape (B, {str(expected)[1:]}; got {tuple(u0.shape)}"
+            )
+        if frames < 2 or not 0 < duration < math.inf or (substeps is not None and substeps < 1):
+            raise ValueError(
+                f"expected frames >= 2, duration > 0 and substeps >= 1; got {frames}, {duration} and {substeps}"
+            )
+        if substeps is None and not check:
+            raise ValueError("substeps must be given where values are not checked")
+
+    def _check_step(self, u: Tensor, interval: float, count: int) -> None:
+        limit = self.step_limit(u)
+        if interval / count > limit:
+            raise ValueError(
+                f"the time step {interval / count:.3g} of {type(self).__name__} is above the stability limit "
+                f"{limit:.3g}; use substeps >= {math.ceil(interval / limit)} (got {count})"
+            )
+
+
+def _advance(step: Callable, state: State, first: int, count: int, segment: int) -> State:
+    """`count` steps, the first of which has the number `first`; recorded in segments where gradients are."""
+
+    def run(state: State, start: int, stop: int) -> State:
+        for n in range(start, stop):
+            state = step(state, n)
+        return state
+
+    if not segment or not torch.is_grad_enabled():
+        return run(state, first, first + count)
+    for start in range(first, first + count, segment):
+        state = recompute(run, state, start, min(start + segment, first + count), use_reentrant=False)
+    return state
+
+
+def _check_finite(u: Tensor, time: float) -> None:
+    """Raises ValueError with the first sample that is not finite."""
+    bad = ~torch.isfinite(u.detach()).flatten(1).all(1)
+    if bad.any():
+        raise ValueError(
+            f"sample {int(bad.nonzero()[0])} is not finite at time {time:.6g}; check the initial fields and the "
+            "parameters, or use more substeps"
+        )
+
+
+def _bar(steps, progress: bool, name: str):
+    if not progress:
+        return steps
+    from tqdm import tqdm
+
+    return tqdm(steps, desc=name, unit="frame")
