@@ -48,3 +48,7 @@ def read_as(probe: Probe, name: str | None, options: dict) -> xr.Dataset | None:
         if "argument" not in str(error):
             raise
         raise ValueError(f"{names[0]} files: {str(error).partition('() ')[2] or error}") from error
+    except (OSError, KeyError, EOFError) as error:
+        what = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        title = reader(names[0]).TITLE
+        raise ValueError(f"{probe.path} looks like {title} but cannot be read ({what}); fetch it again") from error

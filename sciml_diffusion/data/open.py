@@ -9,27 +9,41 @@ import numpy as np
 import xarray as xr
 
 from .container import canonical
+from .formats import read_as
 from .lazy import as_float32
+from .probe import HDF5, Probe
 
 KNOWN = (
     "NetCDF-3, NetCDF-4 (HDF5), GRIB (extra 'grib'), a Zarr folder (extra 'zarr'), a ZIP of NetCDF files from the CDS"
 )
 TAIL = 1 << 16
-HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
-def open_path(path: str | Path) -> xr.Dataset:
+def open_path(path: str | Path, format: str | None = None, **options) -> xr.Dataset:
     """Opens a file of fields and returns it in the container's form (`container.canonical`); data stay on disk.
 
-    Known by content: NetCDF-3 and NetCDF-4, among them the legacy and the new layout of the Copernicus Climate Data
-    Store, the ZIP that it sends for mixed requests, and this package's own files; GRIB and Zarr with their extras.
+    Known by content: the public formats of trajectories (`formats.READERS`); NetCDF-3 and NetCDF-4, among them the
+    legacy and the new layout of the Copernicus Climate Data Store, the ZIP that it sends for mixed requests, and this
+    package's own files; GRIB and Zarr with their extras.
+
+    Arguments:
+        path: of a file or folder.
+        format: one of `formats.READERS`, where the content leaves it open.
+        options: of that format's reader, for example dt=0.1 where the file holds no times.
 
     Raises:
-        FileNotFoundError: nothing there. IsADirectoryError: a folder that is no Zarr store.
-        ValueError: a file of no known format, incomplete, or without a time axis.
+        FileNotFoundError: nothing there. IsADirectoryError: a folder that is none of the known ones.
+        ValueError: a file of no known format, of two, incomplete, or without a time axis; an unknown option.
         ImportError: GRIB or Zarr without the extra.
     """
     path = Path(path).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    fields = read_as(Probe(path), format, options)
+    if fields is not None:
+        return canonical(fields).drop_encoding()
+    if options:
+        raise ValueError(f"{path} needs no options; got {', '.join(options)}")
     kind = recognise(path)
     try:
         raw = _OPENERS[kind](path)
