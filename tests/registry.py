@@ -10,7 +10,7 @@ from torch import Tensor
 from sciml_diffusion.codecs.standardise import Standardise
 from sciml_diffusion.denoisers.anchored import AnchoredDenoiser
 from sciml_diffusion.denoisers.backbones.unet import UNet
-from sciml_diffusion.denoisers.basis import FourierBasis, IdentityBasis, MatrixBasis, SpaceTimeBasis
+from sciml_diffusion.denoisers.basis import AxisBasis, FourierBasis, IdentityBasis, MatrixBasis, SpaceTimeBasis
 from sciml_diffusion.denoisers.mixture import MixtureDenoiser
 from sciml_diffusion.denoisers.precondition import PreconditionedDenoiser
 from sciml_diffusion.inverse.dps import DPS
@@ -55,6 +55,7 @@ BASES: dict[str, tuple[Callable, tuple[int, ...]]] = {  # constructor, event
     "identity": (IdentityBasis, (2, 3)),
     "fourier-1": (lambda: FourierBasis(1), (1, 3, 8)),
     "fourier-2": (lambda: FourierBasis(2), (2, 5, 6)),
+    "axes": (lambda: AxisBasis(("cosine", "fourier")), (2, 5, 6)),
     "matrix": (lambda: MatrixBasis(_orthonormal(6, 6), (1, 2, 3)), (1, 2, 3)),
     "space-time": (
         lambda: SpaceTimeBasis(MatrixBasis(_orthonormal(6, 6), (1, 2, 3)), _orthonormal(6, 4, 4), (1, 2, 3), (4, 2, 3)),

@@ -4,7 +4,9 @@ A basis B maps an event x (N, *event) to coefficients c (N, *coefficients) with 
 stays white and a covariance B^T diag(v) B costs two transforms.
 """
 
+import math
 from abc import ABC, abstractmethod
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +63,51 @@ class FourierBasis(Basis):
 
     def inverse(self, c: Tensor) -> Tensor:
         return self(c)
+
+
+class AxisBasis(Basis):
+    """One orthonormal transform for each trailing axis: Fourier (Hartley) where it closes, cosine (DCT-II) elsewhere.
+
+    Cosines end with slope 0, as fields do between walls that nothing crosses, and suit any axis that does not close.
+
+    Arguments:
+        kinds: "fourier" or "cosine" for each of the trailing axes.
+
+    Raises:
+        ValueError: another kind.
+    """
+
+    def __init__(self, kinds: tuple[str, ...]):
+        super().__init__()
+        if not kinds or not set(kinds) <= {"fourier", "cosine"}:
+            raise ValueError(f"the kinds of axes are 'fourier' and 'cosine'; got {tuple(kinds)}")
+        self.kinds = tuple(kinds)
+
+    @property
+    def arguments(self) -> dict:
+        return {"kinds": list(self.kinds)}
+
+    def forward(self, x: Tensor) -> Tensor:
+        for axis, kind in zip(range(-len(self.kinds), 0), self.kinds, strict=True):
+            x = (x.movedim(axis, -1) @ _transform(kind, x.shape[axis]).to(x).T).movedim(-1, axis)
+        return x
+
+    def inverse(self, c: Tensor) -> Tensor:
+        for axis, kind in zip(range(-len(self.kinds), 0), self.kinds, strict=True):
+            c = (c.movedim(axis, -1) @ _transform(kind, c.shape[axis]).to(c)).movedim(-1, axis)
+        return c
+
+
+@cache
+def _transform(kind: str, n: int) -> Tensor:
+    """The orthonormal matrix of a transform, with shape (n, n), float64; its rows are the basis functions."""
+    k, j = torch.arange(n, dtype=torch.float64)[:, None], torch.arange(n, dtype=torch.float64)
+    if kind == "fourier":
+        angle = 2 * math.pi * k * j / n
+        return (angle.cos() + angle.sin()) / math.sqrt(n)
+    scale = torch.full((n, 1), math.sqrt(2 / n), dtype=torch.float64)
+    scale[0] = math.sqrt(1 / n)
+    return scale * (math.pi * k * (j + 0.5) / n).cos()
 
 
 class MatrixBasis(Basis):

@@ -38,7 +38,7 @@ def anchored(width=8):
 
 def run(folder, **more):
     denoiser = anchored()
-    options = {"augment": compose_augment(True), "seed": 3, "folder": folder, "progress": False} | more
+    options = {"augment": compose_augment(("mirror", "shift")), "seed": 3, "folder": folder, "progress": False} | more
     report = fit(denoiser, data(32), data(16, 1), OBJECTIVE, CONFIG, **options)
     return denoiser, report
 
@@ -50,7 +50,7 @@ def interrupt_at(step):
     def augment(x, generator):
         if next(calls) == step:
             signal.raise_signal(signal.SIGINT)
-        return compose_augment(True)(x, generator)
+        return compose_augment(("mirror", "shift"))(x, generator)
 
     return augment
 

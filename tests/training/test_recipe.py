@@ -9,7 +9,8 @@ from sciml_diffusion.prior import Prior, Variable
 from sciml_diffusion.training.augment import random_mirror, random_shift
 from sciml_diffusion.training.fit import FitConfig
 from sciml_diffusion.training.fit_prior import fit_prior
-from sciml_diffusion.training.recipe import train_prior, validation_blocks
+from sciml_diffusion.training.recipe import train_prior
+from sciml_diffusion.training.sources import validation_blocks
 
 CONFIG = FitConfig(steps=6, batch=4, validate_every=3, levels=2, device="cpu")
 NETWORK = {"width": 8, "multipliers": (1, 2)}
