@@ -1,0 +1,78 @@
+"""Arrays of one sample each, side by side along the axis of samples, still on disk."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+
+class Stacked(BackendArray):
+    """Parts of equal shape as one array; only the parts that are asked for are opened.
+
+    Arguments:
+        count: N parts, the first axis.
+        shape: of one part.
+        read: from the number of a part and one key for each axis of it to its values; it opens and closes its file.
+    """
+
+    def __init__(self, count: int, shape: tuple[int, ...], read: Callable[[int, tuple], np.ndarray]):
+        self.shape, self.dtype, self._values = (count, *shape), np.dtype("float32"), read
+
+    def __getitem__(self, key):
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
+
+    def _read(self, key: tuple) -> np.ndarray:
+        first, rest = key[0], tuple(key[1:])
+        if isinstance(first, (int, np.integer)):
+            return np.ascontiguousarray(self._values(int(first), rest), dtype=self.dtype)
+        numbers = np.arange(self.shape[0])[first]
+        if not len(numbers):
+            sizes = [len(np.arange(n)[k]) for n, k in zip(self.shape[1:], rest, strict=True) if np.ndim(k) or _many(k)]
+            return np.empty((0, *sizes), self.dtype)
+        return np.stack([np.asarray(self._values(int(number), rest), dtype=self.dtype) for number in numbers])
+
+
+def stacked(dims, count: int, shape: tuple[int, ...], read: Callable, attrs: dict | None = None) -> xr.Variable:
+    """A float32 variable of N parts that stay on disk.
+
+    Arguments:
+        dims: names of the axes, the parts' first.
+        count, shape, read: see `Stacked`.
+        attrs: units, long_name, standard_name.
+    """
+    return xr.Variable(dims, indexing.LazilyIndexedArray(Stacked(count, shape, read)), attrs or {})
+
+
+class Unchanged:
+    """A guard against files that change while they are in use: compares size and time of change with those at first.
+
+    Arguments:
+        paths: of the files.
+    """
+
+    def __init__(self, paths: Sequence[Path]):
+        self._stamps = {path: _stamp(path) for path in paths}
+
+    def check(self, path: Path) -> Path:
+        """The path, where the file is what it was.
+
+        Raises:
+            ValueError: it has changed.
+        """
+        if _stamp(path) != self._stamps[path]:
+            raise ValueError(f"{path} has changed since it was opened; open it again (and let no job write to it)")
+        return path
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of the last change of a file."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _many(key) -> bool:
+    """Whether a key keeps its axis."""
+    return isinstance(key, slice)
