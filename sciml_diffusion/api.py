@@ -147,17 +147,8 @@ def posterior_method(method: "str | PosteriorMethod", prior: Prior, steps: int, 
 
     if isinstance(method, PosteriorMethod):
         return method
-    import yaml
-
-    leaves = {path.stem: path for path in sorted((resource_folder("configs") / "posterior").glob("*.yaml"))}
-    _known(method, sorted(leaves), "posterior method", "a PosteriorMethod")
-    leaf = yaml.safe_load(leaves[method].read_text())
-    module, _, name = leaf.pop("_target_").rpartition(".")
-    target = getattr(importlib.import_module(module), name)
-    known = [word for word in inspect.signature(target).parameters if word != "sigmas"]
-    if unknown := sorted(set(options) - set(known)):
-        raise TypeError(f"{method} has no option {', '.join(unknown)}; its options are {', '.join(known)}")
-    return target(karras_sigmas(steps, *prior.sigma_range), **(leaf | options))
+    target, arguments = _leaf("posterior", method, "posterior method", "a PosteriorMethod", options, ("sigmas",))
+    return target(karras_sigmas(steps, *prior.sigma_range), **arguments)
 
 
 def sample(
@@ -232,7 +223,7 @@ def leave_stations_out(
         seed: of the deal and of the ensembles.
         options: of `posterior`.
     Returns:
-        Scores as `score` gives them; where several variables are observed, {variable: scores}.
+        Scores as `score` gives them; where several variables are observed, each name is followed by _VARIABLE.
     """
     from .evaluate.diagnostics import held_out_scores
 
@@ -248,24 +239,72 @@ def leave_stations_out(
         post = posterior(prior, obs.isel(observation=~out), seed=seed, **options)
         results.append((post, obs.isel(observation=out)))
     scores = held_out_scores(results, seed)
-    return next(iter(scores.values())) if len(scores) == 1 else scores
+    if len(scores) == 1:
+        return next(iter(scores.values()))
+    return {f"{key}_{name}": value for name, found in scores.items() for key, value in found.items()}
 
 
 def plot(post: "xr.Dataset", obs: "xr.Dataset | None" = None, truth: "xr.Dataset | None" = None, time=None) -> "Figure":
-    """A picture of a posterior: mean, spread, members, sensors, and the truth where it is known."""
+    """A picture of a posterior: mean, spread, members, sensors, and the truth where it is known.
+
+    Arguments:
+        time: which time is drawn, at most half a step from one of the posterior; by default the middle one.
+    Raises:
+        ValueError: a time outside the posterior.
+    """
     from .data.container import canonical
     from .evaluate.plots import plot_posterior
 
     return plot_posterior(post, obs, None if truth is None else canonical(truth), time)
 
 
-def generate(equation: str = "burgers", samples: int = 16, seed: int = 0, **options) -> "xr.Dataset":
-    """Simulates trajectories with our own solvers: dims (sample, time, x)."""
-    from .data.generate import generate_burgers
+def generate(
+    equation: str = "burgers",
+    samples: int = 16,
+    seed: int = 0,
+    start: int = 0,
+    workers: int = 1,
+    progress: bool = False,
+    **options,
+) -> "xr.Dataset":
+    """Simulates an equation with our own solvers: fields with dims (sample, time, *space), in memory.
 
-    generators = {"burgers": generate_burgers}
-    _known(equation, sorted(generators), "equation")
-    return generators[equation](samples, seed, **options)
+    Sample i depends on (equation, options, seed, i) alone. For more than memory holds use `sciml-diffusion generate`.
+
+    Arguments:
+        equation: a leaf of configs/data, for example burgers, navier-stokes, darcy.
+        samples: number of samples.
+        seed: different seeds have no sample in common.
+        start: index of the first sample.
+        workers: processes; they change nothing but the time.
+        progress: show a bar.
+        options: of the equation, for example points=64, nu=0.02; see datasets/<equation>/README.md.
+    Raises:
+        FileNotFoundError: no such equation. TypeError: no such option. ValueError: a number out of range.
+    """
+    from .data.generate import generate as simulate
+
+    target, arguments = _leaf("data", equation, "equation", "", options)
+    return simulate(target(**arguments), samples, seed, start, workers, progress)
+
+
+def _leaf(group: str, name: str, kind: str, otherwise: str, options: dict, given: tuple[str, ...] = ()) -> tuple:
+    """The target of a leaf of configs/ and its arguments with the options applied.
+
+    Raises:
+        FileNotFoundError: no such leaf. TypeError: the target has no such option (those `given` are not for the user).
+    """
+    import yaml
+
+    leaves = {path.stem: path for path in sorted((resource_folder("configs") / group).glob("*.yaml"))}
+    _known(name, sorted(leaves), kind, otherwise)
+    leaf = yaml.safe_load(leaves[name].read_text())
+    module, _, attribute = leaf.pop("_target_").rpartition(".")
+    target = getattr(importlib.import_module(module), attribute)
+    known = [word for word in inspect.signature(target).parameters if word not in given]
+    if unknown := sorted(set(options) - set(known)):
+        raise TypeError(f"{name} has no option {', '.join(unknown)}; its options are {', '.join(known)}")
+    return target, leaf | options
 
 
 def _check_table(obs) -> None:

@@ -12,8 +12,8 @@ import xarray as xr
 
 SCALE = 0.01  # K; rounding to a multiple of it errs by at most 0.005 K
 NOTICE = (
-    "Contains modified Copernicus Climate Change Service information 2019. Neither the European Commission nor ECMWF is "
-    "responsible for any use that may be made of the Copernicus information or data it contains."
+    "Contains modified Copernicus Climate Change Service information 2019. Neither the European Commission nor ECMWF "
+    "is responsible for any use that may be made of the Copernicus information or data it contains."
 )
 ATTRIBUTES = {
     "Conventions": "CF-1.8",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .compose import compose
-from .fields import open_fields, open_sensors
+from .fields import is_sensor_table, open_fields, open_sensors
 from .run_folder import RunFolder
 from .show import table
 
@@ -27,7 +27,7 @@ def run(words: Sequence[str]) -> int:
             raise ValueError(f"{file} cannot be read ({error}); it is damaged, or not from `posterior`") from error
         seen = file.with_name("sensors.nc")
         obs = xr.open_dataset(seen, engine="h5netcdf").load() if seen.is_file() else None
-        if str(config.truth).endswith(".csv"):
+        if is_sensor_table(config.truth):
             truth = open_sensors(config.truth, config.std, config.units)
         else:
             truth = open_fields(config.truth, sample=config.sample)

@@ -46,6 +46,21 @@ def select_period(fields: "xr.Dataset", period: str | None) -> "xr.Dataset":
     return part
 
 
+def is_sensor_table(source: str) -> bool:
+    """Whether a path is a table of sensors: CSV, or NetCDF whose only dim is "observation"."""
+    if str(source).endswith(".csv"):
+        return True
+    if Path(source).suffix not in (".nc", ".nc4", ".h5") or not Path(source).is_file():
+        return False
+    import xarray as xr
+
+    try:
+        with xr.open_dataset(source, engine="h5netcdf") as found:
+            return set(found.dims) == {"observation"} and "value" in found
+    except (OSError, ValueError):  # gridded fields of another layout, which `open_fields` knows
+        return False
+
+
 def open_sensors(source: str, std: float | None = None, units: str | None = None) -> "xr.Dataset":
     """Opens a table of sensors: CSV, or NetCDF with the single dim "observation".
 

@@ -56,6 +56,10 @@ def arguments(config, fields) -> dict:
     for key, value in numbers.items():
         if isinstance(value, str) and isinstance(getattr(default, key), int | float):
             raise ValueError(f"{key} must be a number, for example {key}={getattr(default, key)}; got {value!r}")
+    for key, value in leaf["network"].items():
+        if isinstance(value, str):
+            example = "[1, 2, 2]" if key == "multipliers" else "true" if key == "attention" else "48"
+            raise ValueError(f"preset.network.{key} must be like {example}; got {value!r}")
     leaf["config"] = replace(default, **{k: v for k, v in numbers.items() if v is not None})
     leaf["network"] = {k: v for k, v in leaf["network"].items() if v is not None}
     return leaf

@@ -78,7 +78,7 @@ def view_of(post: "xr.Dataset", name: str, truth: "xr.Dataset | None", time, mem
     """Takes what is drawn out of a posterior; weights are honoured in mean, spread and in which members are shown.
 
     Arguments:
-        time: time of the frame, the nearest is taken; None takes the middle one.
+        time: time of the frame, at most half a step from one of them; None takes the middle one.
     """
     import torch
 
@@ -213,8 +213,15 @@ def cycle(n: int) -> list[str]:
 
 
 def _frame(times: np.ndarray, time) -> int:
-    """Position of the frame nearest to a time; the middle one for None."""
+    """Position of the frame nearest to a time, at most half a step away; the middle one for None.
+
+    Raises:
+        ValueError: no frame is as near.
+    """
     if time is None:
         return len(times) // 2
     wanted = np.datetime64(time, "ns") if times.dtype.kind == "M" else float(time)
-    return int(np.abs(times - wanted).argmin())
+    distance = np.abs(times - wanted)
+    if len(times) > 1 and distance.min() > 0.5 * np.diff(times).max():
+        raise ValueError(f"the posterior has no frame near {time}; it reaches from {times[0]} to {times[-1]}")
+    return int(distance.argmin())

@@ -46,11 +46,11 @@ def plot_posterior(
     Arguments:
         post: fields (realization, time, *space) of one or two space dimensions; weights are honoured.
         obs: sensor table. truth: gridded fields; for a table of held-out sensors there is `plot_series`.
-        time: the nearest time of the posterior is shown; by default the middle one.
+        time: of the frame that is shown, at most half a step from one of the posterior; by default the middle one.
         variable: name of the field; by default the first.
 
     Raises:
-        ValueError: an unknown variable; more than two space dimensions; a truth that does not fit.
+        ValueError: an unknown variable or time; more than two space dimensions; a truth that does not fit.
     """
     post = with_time(post)
     name = _field(post, variable)

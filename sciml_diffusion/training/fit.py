@@ -61,6 +61,11 @@ class FitConfig:
     def __post_init__(self):
         if min(self.steps, self.batch, self.validate_every, self.levels, self.check, self.patience) < 1:
             raise ValueError("steps, batch, validate_every, levels, check and patience must be at least 1")
+        if not (self.learning_rate >= 0 and self.clip > 0 and self.half_life > 0 and self.warmup >= 0):
+            raise ValueError(
+                "clip and half_life must be > 0, learning_rate and warmup at least 0; "
+                f"got {self.clip}, {self.half_life}, {self.learning_rate} and {self.warmup}"
+            )
         if self.precision not in ("no", "bf16", "auto") or self.device not in ("cpu", "auto"):
             raise ValueError(
                 f"precision is 'no', 'bf16' or 'auto', device 'cpu' or 'auto'; got {self.precision!r}, {self.device!r}"

@@ -213,6 +213,9 @@ def validation_blocks(frames: int, window: int, share: float = SHARE) -> tuple[n
     """
     end, gap = round(frames * share / 2), GAP * window
     if end < 2 * window or frames - 2 * (end + gap) < 2 * window:
-        raise ValueError(f"{frames} frames are too few to hold out windows of {window} at both ends; give `validation`")
+        raise ValueError(
+            f"{frames} frames are too few to hold out windows of {window} at both ends; use a shorter window, or give "
+            "fields of their own for validation"
+        )
     index = np.arange(frames)
     return index[end + gap : frames - end - gap], np.concatenate([index[:end], index[frames - end :]])

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+import sciml_diffusion as sd
 from sciml_diffusion.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,6 +90,9 @@ def test_a_csv_of_sensors_in_and_a_csv_of_held_out_sensors(work):
     scores = json.loads((work / "csv-scores" / "metrics.json").read_text())["tiny"]["mmps"]
     assert scores["points"] == len(held)
     assert scores["rmse"] < pd.read_csv(work / "held_out.csv")["value"].std()
+    sd.observe(work / "held_out.csv").to_netcdf(work / "held_out.nc", engine="h5netcdf")
+    assert main(["evaluate", f"run={work}/csv", f"truth={work}/held_out.nc", f"out={work}/nc-scores"]) == 0
+    assert json.loads((work / "nc-scores" / "metrics.json").read_text())["tiny"]["mmps"] == scores
 
 
 def test_wrong_input_of_a_posterior_is_answered_in_words_and_nothing_is_written(work, capsys):

@@ -57,6 +57,8 @@ def test_posterior_without_truth_and_at_a_given_time(pair, tmp_path):
     figure = plot_posterior(post, time="2019-03-26T01:10")
     assert titles(figure)[0] == "mean" and titles(figure)[-1] == "spread (standard deviation)"
     assert len(figure.axes) == 5 + 2 and "01:00 UTC" in figure.get_suptitle()
+    with pytest.raises(ValueError, match="no frame near 2019-04-02; it reaches from 2019-03-26"):
+        plot_posterior(post, time="2019-04-02")
     assert saved(figure, tmp_path)
 
 
