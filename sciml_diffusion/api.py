@@ -1,15 +1,12 @@
 """The facade: a few functions from files and xarray to posteriors and back; beside cli/, the only place for names."""
 
-import difflib
-import importlib
-import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .leaves import check_known, leaf
 from .prior import Prior, Variable
-from .resources import resource_folder
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -48,7 +45,7 @@ def load_prior(source: "str | Path") -> Prior:
     if path.is_dir():
         return Prior.load(path / "prior" if (path / "prior").is_dir() else path)
     shipped = sorted(folder.parent.name for folder in ZOO.glob("*/prior.json"))
-    _known(str(source), shipped, "prior", "a folder that `train` wrote")
+    check_known(str(source), shipped, "prior", "a folder that `train` wrote")
     return Prior.load(ZOO / str(source))
 
 
@@ -147,7 +144,7 @@ def posterior_method(method: "str | PosteriorMethod", prior: Prior, steps: int, 
 
     if isinstance(method, PosteriorMethod):
         return method
-    target, arguments = _leaf("posterior", method, "posterior method", "a PosteriorMethod", options, ("sigmas",))
+    target, arguments = leaf("posterior", method, "posterior method", "a PosteriorMethod", options, ("sigmas",))
     return target(karras_sigmas(steps, *prior.sigma_range), **arguments)
 
 
@@ -284,27 +281,8 @@ def generate(
     """
     from .data.generate import generate as simulate
 
-    target, arguments = _leaf("data", equation, "equation", "", options)
+    target, arguments = leaf("data", equation, "equation", "", options)
     return simulate(target(**arguments), samples, seed, start, workers, progress)
-
-
-def _leaf(group: str, name: str, kind: str, otherwise: str, options: dict, given: tuple[str, ...] = ()) -> tuple:
-    """The target of a leaf of configs/ and its arguments with the options applied.
-
-    Raises:
-        FileNotFoundError: no such leaf. TypeError: the target has no such option (those `given` are not for the user).
-    """
-    import yaml
-
-    leaves = {path.stem: path for path in sorted((resource_folder("configs") / group).glob("*.yaml"))}
-    _known(name, sorted(leaves), kind, otherwise)
-    leaf = yaml.safe_load(leaves[name].read_text())
-    module, _, attribute = leaf.pop("_target_").rpartition(".")
-    target = getattr(importlib.import_module(module), attribute)
-    known = [word for word in inspect.signature(target).parameters if word not in given]
-    if unknown := sorted(set(options) - set(known)):
-        raise TypeError(f"{name} has no option {', '.join(unknown)}; its options are {', '.join(known)}")
-    return target, leaf | options
 
 
 def _check_table(obs) -> None:
@@ -312,12 +290,3 @@ def _check_table(obs) -> None:
     if not {"value", "std"} <= set(getattr(obs, "data_vars", ())):
         got = f"a Dataset of {', '.join(map(str, obs.data_vars))}" if hasattr(obs, "data_vars") else type(obs).__name__
         raise TypeError(f"obs must be a table of sensors; got {got}. Make one with observe(...)")
-
-
-def _known(name: str, names: list[str], kind: str, otherwise: str = "") -> None:
-    """Raises FileNotFoundError with near names where `name` is not one of `names`."""
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}."
-        more = f" {otherwise[0].upper()}{otherwise[1:]} works too." if otherwise else ""
-        raise FileNotFoundError(f"no {kind} named {name!r}; {hint}{more}")

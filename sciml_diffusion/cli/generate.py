@@ -1,5 +1,6 @@
 """sciml-diffusion generate: trajectories of an equation."""
 
+import time
 from collections.abc import Sequence
 
 from .build import instantiate
@@ -8,10 +9,20 @@ from .run_folder import RunFolder
 
 
 def run(words: Sequence[str]) -> int:
-    """Writes fields.nc; returns the exit code."""
+    """Writes the trajectories with their record; returns the exit code."""
     config = compose("generate", words)
-    with RunFolder("generate", config) as folder:
-        fields = instantiate(config.data, samples=config.samples, seed=config.seed)
-        fields.to_netcdf(folder.path("fields.nc"), engine="h5netcdf")
-    print(f"{dict(fields.sizes)} written to {folder.out / 'fields.nc'}")
+    from ..data.write import write_trajectories
+
+    generator = instantiate(config.data)
+    keys = ("samples", "seed", "start", "shard", "format", "workers", "progress")
+    with RunFolder("generate", config, resumable=True) as folder:
+        began = time.perf_counter()
+        resume = folder.resuming and bool(config.resume)
+        done = write_trajectories(generator, folder.partial, resume=resume, **{key: config[key] for key in keys})
+        seconds = time.perf_counter() - began
+        speed = {"samples": done.samples, "made": done.made, "seconds": seconds, "per_second": done.made / seconds}
+        folder.metrics = {generator.name: {"generate": speed | {"bytes": done.bytes}}}
+    files = f"{len(done.files)} files" if len(done.files) > 1 else done.files[0]
+    print(f"{done.samples} samples of {generator.name} in {folder.out}: {files}, {done.bytes / 1e6:.3g} MB")
+    print(f"{done.made} made in {seconds:.1f} s, {done.made / seconds:.3g} per second")
     return 0

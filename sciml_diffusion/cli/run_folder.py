@@ -16,7 +16,16 @@ from .versions import versions
 
 MARK = "metrics.json"  # a run folder is finished when it has this file
 RECORDS = ("config.yaml", "versions.json", MARK)
-FREE = ("out", "overwrite", "resume", "name", "steps", "preset.config.steps")  # settings that a resumed run may change
+FREE = (
+    "out",
+    "overwrite",
+    "resume",
+    "name",
+    "steps",
+    "preset.config.steps",
+    "workers",
+    "progress",
+)  # a resumed run may change
 
 
 class RunFolder:

@@ -28,7 +28,7 @@ TINY += ["preset.config.validate_every=10", "preset.config.device=cpu"]
 def work(tmp_path_factory):
     """A folder with generated fields in fields/ and a prior trained on them in prior/."""
     work = tmp_path_factory.mktemp("work")
-    data = ["data.points=16", "data.frames=16", "data.nu=0.1", "data.progress=false"]
+    data = ["data.points=16", "data.frames=16", "data.nu=0.1", "progress=false"]
     assert main(["generate", "samples=24", *data, f"out={work}/fields"]) == 0
     train = ["train", f"data={work}/fields/fields.nc", "steps=20", "name=tiny", *TINY, f"out={work}/prior"]
     assert main(train) == 0
