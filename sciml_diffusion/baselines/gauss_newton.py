@@ -8,7 +8,6 @@ from torch import Tensor
 from ..ensemble import WeightedEnsemble
 from ..observations.observation import Observation
 from ..physics.burgers import Burgers
-from ..physics.etdrk4 import ETDRK4
 from ..physics.grid import Grid
 from ..physics.random_fields import PeriodicRandomField
 from ..samplers.streams import MemberStreams
@@ -152,10 +151,11 @@ def burgers_forward(
     """
     law = field or PeriodicRandomField()
     grid = Grid.periodic((refine * points,), (law.length,))
-    solver, x = ETDRK4(Burgers(grid, nu)), torch.from_numpy(grid.coordinates[0])
+    solver, x = Burgers(grid, nu), torch.from_numpy(grid.coordinates[0])
 
     def forward(xi: Tensor) -> Tensor:
         u0 = law.evaluate(xi.reshape(len(xi), modes, 2), x)
-        return solver.trajectory(u0, duration, frames, substeps, check=False)[:, None, :, ::refine]
+        u = solver.solve(u0[:, None], duration, frames, substeps, check=False, checkpoint=False)
+        return u[..., ::refine]
 
     return forward
