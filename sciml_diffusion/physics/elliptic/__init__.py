@@ -1,0 +1,1 @@
+"""Steady problems: Darcy, Poisson and Helmholtz on rectangles, differentiable and batched."""
