@@ -30,8 +30,8 @@ class Stacked(BackendArray):
             return np.ascontiguousarray(self._values(int(first), rest), dtype=self.dtype)
         numbers = np.arange(self.shape[0])[first]
         if not len(numbers):
-            sizes = [len(np.arange(n)[k]) for n, k in zip(self.shape[1:], rest, strict=True) if np.ndim(k) or _many(k)]
-            return np.empty((0, *sizes), self.dtype)
+            axes = [np.arange(size)[part] for size, part in zip(self.shape[1:], rest, strict=True)]
+            return np.empty((0, *(len(axis) for axis in axes if axis.ndim)), self.dtype)
         return np.stack([np.asarray(self._values(int(number), rest), dtype=self.dtype) for number in numbers])
 
 
@@ -71,8 +71,3 @@ def _stamp(path: Path) -> tuple[int, int]:
     """Size and time of the last change of a file."""
     status = path.stat()
     return status.st_size, status.st_mtime_ns
-
-
-def _many(key) -> bool:
-    """Whether a key keeps its axis."""
-    return isinstance(key, slice)

@@ -5,6 +5,7 @@ Axes of a field are (sample, time, *space, *components), each of the first three
 repetition (without copies on disk); a field that does not vary in time stays without time.
 """
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -104,31 +105,27 @@ def _components(path: Path, array, order: int, space: dict[str, str], sizes: dic
     result = {}
     for index in np.ndindex(*(len(space),) * order):
         suffix = "".join(list(space)[i] for i in index)
-        read = _reader(path, array.name, {dim: dim in stored for dim in dims}, shape, index)
+        read = partial(_read, path, array.name, tuple(dim in stored for dim in dims), shape, index)
         attrs = {"component_of": name} if order else {}
         result[f"{name}_{suffix}" if order else name] = on_disk(dims, path, shape, read, attrs)
     return result
 
 
-def _reader(path: Path, name: str, stored: dict[str, bool], shape: tuple[int, ...], index: tuple[int, ...]):
-    """Reads one component; axes that are not stored repeat."""
+def _read(path: Path, name: str, stored: tuple[bool, ...], shape: tuple[int, ...], index: tuple, key: tuple):
+    """Part of one component; axes that are not stored repeat."""
+    import h5py
 
-    def read(key: tuple) -> np.ndarray:
-        import h5py
-
-        with h5py.File(path, "r") as file:
-            inner = tuple(part for part, there in zip(key, stored.values(), strict=True) if there)
-            values = outer(file[name], inner + index)
-        place = 0
-        for part, there, size in zip(key, stored.values(), shape, strict=True):
-            if isinstance(part, (int, np.integer)):
-                continue
-            if not there:
-                values = np.repeat(np.expand_dims(values, place), len(np.arange(size)[part]), axis=place)
-            place += 1
-        return values
-
-    return read
+    with h5py.File(path, "r") as file:
+        inner = tuple(part for part, there in zip(key, stored, strict=True) if there)
+        values = outer(file[name], inner + index)
+    place = 0
+    for part, there, size in zip(key, stored, shape, strict=True):
+        if isinstance(part, (int, np.integer)):
+            continue
+        if not there:
+            values = np.repeat(np.expand_dims(values, place), len(np.arange(size)[part]), axis=place)
+        place += 1
+    return values
 
 
 def _scalar(array, name: str, sizes: dict[str, int], data: dict, attrs: dict) -> None:

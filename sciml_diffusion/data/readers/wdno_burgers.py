@@ -4,6 +4,7 @@ u_t + u u_x = nu u_xx + f on (0, 1), u = 0 at both ends, nu = 0.01, t from 0 to 
 Space was strided by 16 out of 1920 interior points, so x_j = (16 j + 1) / 1921.
 """
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +50,8 @@ def read(path: Path) -> xr.Dataset:
     dims = ("sample", "time", "x")
     force = {"comment": "acts from its time to the next; the last frame, after the end, is zero"}
     data = {
-        "u": on_disk(dims, path, u, lambda key: outer(load_torch(path)["u"], key)),
-        "f": on_disk(dims, path, u, lambda key: _with_zeros(load_torch(path)["f"], key, frames), force),
+        "u": on_disk(dims, path, u, partial(_read, path, "u")),
+        "f": on_disk(dims, path, u, partial(_with_zeros, path, frames), force),
     }
     attrs = {
         "title": "WDNO: forced Burgers' equation",
@@ -62,11 +63,15 @@ def read(path: Path) -> xr.Dataset:
     return xr.Dataset(data, coords, attrs)
 
 
-def _with_zeros(f, key: tuple, frames: int) -> np.ndarray:
-    """f[key], with zeros for the frame after the last."""
+def _read(path: Path, name: str, key: tuple) -> np.ndarray:
+    """Part of a tensor."""
+    return outer(load_torch(path)[name], key)
+
+
+def _with_zeros(path: Path, frames: int, key: tuple) -> np.ndarray:
+    """Part of f, with zeros for the frame after its last."""
     wanted = np.arange(frames + 1)[key[1]]
-    values = outer(f, (key[0], np.minimum(wanted, frames - 1), key[2]))
+    values = _read(path, "f", (key[0], np.minimum(wanted, frames - 1), key[2]))
     axis = 0 if isinstance(key[0], (int, np.integer)) else 1
-    if np.ndim(wanted) == 0:
-        return values * float(wanted < frames)
-    return np.where((wanted < frames).reshape([-1 if i == axis else 1 for i in range(values.ndim)]), values, 0)
+    acts = (wanted < frames).reshape([-1 if i == axis else 1 for i in range(values.ndim)] if wanted.ndim else [])
+    return np.where(acts, values, 0)
