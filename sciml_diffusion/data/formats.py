@@ -7,7 +7,30 @@ import xarray as xr
 
 from .probe import Probe
 
-READERS: tuple[str, ...] = ()  # modules in readers/
+READERS: tuple[str, ...] = (  # modules in readers/
+    "pdebench_scalar",
+    "pdebench_cfd",
+    "pdebench_darcy",
+    "pdebench_groups",
+    "pdebench_incompressible",
+    "fno_mat",
+    "burgers_mat",
+    "diffusion_pde_mat",
+    "diffusion_pde_folder",
+    "diffusion_pde_bounded",
+    "pino_npy",
+    "neuralop_pt",
+    "the_well",
+    "wdno_burgers",
+    "wdno_smoke",
+    "dyffusion",
+    "oisst",
+    "pdearena",
+    "pdearena_swe",
+    "apebench",
+    "inversebench",
+    "weatherbench2",
+)
 
 
 def reader(name: str) -> ModuleType:

@@ -102,6 +102,24 @@ def joined(path: Path, first: xr.Variable, rest: xr.Variable) -> xr.Variable:
     return on_disk(rest.dims, path, shape, partial(_read_joined, first, rest), rest.attrs)
 
 
+def steady(path: Path, field: xr.Variable) -> xr.Variable:
+    """A field of a steady problem, (sample, ...), as (sample, time, ...) with one time; still on disk.
+
+    Arguments:
+        path: the file that it is in.
+        field: its first dim is `sample`.
+    """
+    dims, shape = ("sample", "time", *field.dims[1:]), (field.shape[0], 1, *field.shape[1:])
+    return on_disk(dims, path, shape, partial(_read_steady, field), field.attrs)
+
+
+def _read_steady(field: xr.Variable, key: tuple) -> np.ndarray:
+    """Part of a field that has one time."""
+    place = 0 if isinstance(key[0], (int, np.integer)) else 1
+    values = np.expand_dims(field[(key[0], *key[2:])].values, place)
+    return values.take(np.arange(1)[key[1]], axis=place)
+
+
 def _read_hdf5(path: Path, name: str, layout: tuple[str | int, ...], key: tuple) -> np.ndarray:
     """Part of a dataset: one key for each named axis of the layout."""
     import h5py
