@@ -30,7 +30,7 @@ class OnDisk(BackendArray):
     def _read(self, key: tuple) -> np.ndarray:
         if _stamp(self.path) != self._stamp:
             raise ValueError(f"{self.path} has changed since it was opened; open it again (and let no job write to it)")
-        return np.ascontiguousarray(self._values(key), dtype=self.dtype)
+        return np.asarray(self._values(key), dtype=self.dtype, order="C")  # keeps a single number without axes
 
 
 def on_disk(dims, path: Path, shape: tuple[int, ...], read: Callable, attrs: dict | None = None) -> xr.Variable:

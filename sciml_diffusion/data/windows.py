@@ -1,5 +1,7 @@
 """Windows of consecutive frames, as views of the fields where that is possible, never across a gap in time."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import torch
@@ -29,24 +31,39 @@ def contiguous_segments(time: np.ndarray, step: np.timedelta64 | float | None = 
     return [slice(int(a), int(b)) for a, b in zip([0, *cuts], [*cuts, len(time)], strict=True)]
 
 
-def window_index(segments: list[slice], length: int, stride: int = 1) -> np.ndarray:
+def trajectory_segments(samples: Sequence[int], time: np.ndarray) -> list[slice]:
+    """Stretches of the frames of some samples laid end to end: frame n of sample s is number s T + n.
+
+    Windows made of them (`window_index`) hold frames of one sample without a gap in time.
+
+    Arguments:
+        samples: indices s of the samples, for example those of the training.
+        time: increasing times that all samples share, with shape (T,).
+    """
+    own, count = contiguous_segments(time), len(time)
+    return [slice(s * count + part.start, s * count + part.stop) for s in map(int, samples) for part in own]
+
+
+def window_index(segments: list[slice], length: int, stride: int = 1, every: int = 1) -> np.ndarray:
     """Indices of the frames of every window, with shape (N, length).
 
     Arguments:
         segments: stretches without a gap.
         length: frames of a window.
         stride: frames from the start of one window to that of the next, within a stretch.
+        every: frames from one frame of a window to the next.
 
     Raises:
-        ValueError: length or stride < 1, or no stretch as long as a window.
+        ValueError: length, stride or every < 1, or no stretch as long as a window.
     """
-    if length < 1 or stride < 1:
-        raise ValueError(f"a window needs length >= 1 and stride >= 1, got {length} and {stride}")
-    starts = [np.arange(s.start, s.stop - length + 1, stride) for s in segments if s.stop - s.start >= length]
+    if length < 1 or stride < 1 or every < 1:
+        raise ValueError(f"a window needs length >= 1, stride >= 1 and every >= 1, got {length}, {stride} and {every}")
+    span = (length - 1) * every + 1
+    starts = [np.arange(s.start, s.stop - span + 1, stride) for s in segments if s.stop - s.start >= span]
     if not starts:
         longest = max((s.stop - s.start for s in segments), default=0)
-        raise ValueError(f"a window has {length} frames; the longest stretch without a gap in time has {longest}")
-    return np.concatenate(starts)[:, None] + np.arange(length)
+        raise ValueError(f"a window has {span} frames; the longest stretch without a gap in time has {longest}")
+    return np.concatenate(starts)[:, None] + every * np.arange(length)
 
 
 def windows(fields: Tensor, length: int, stride: int = 1, segments: list[slice] | None = None) -> Tensor:
