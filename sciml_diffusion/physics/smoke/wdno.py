@@ -1,0 +1,87 @@
+"""Initial smoke and controls by the law of WDNO's smoke data, one stream for each sample."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .control import Control
+from .scene import WDNO_LENGTH, Scene
+
+EDGE = 11  # of the square of smoke, in units of length
+NOISE_CELLS = 64  # cells on an axis of the stored data, on which the control's noise lives
+DURATION = 256.0
+
+
+def way_path(seed: int, sample: int) -> np.ndarray:
+    """Five points (y, x) along which the smoke is to be led, from its corner at the start to the target: shape (5, 2).
+
+    y = randint [22, 25), 40, 50, 64, 112; x: start in [22, 97), two turns in the same half, one in [50, 69), end in
+    [56, 62). Facts from the public generator of Hu et al., Wavelet Diffusion Neural Operator, ICLR 2025.
+
+    Arguments:
+        seed: >= 0.
+        sample: index >= 0; the stream has the key (seed, sample).
+    """
+    draw = np.random.default_rng([seed, sample, 0])
+    start_x, start_y = draw.integers(22, 97), draw.integers(22, 25)
+    low, high = (21, 54) if start_x < 54 else (64, 97)
+    xs = [start_x, *draw.integers(low, high, 2), draw.integers(50, 69), draw.integers(56, 62)]
+    return np.stack([np.array([start_y, 40, 50, 64, 112]), np.array(xs)], 1).astype(float)
+
+
+def wdno_smoke(scene: Scene, seed: int, samples: Sequence[int]) -> Tensor:
+    """Initial fields with shape (B, 3, Y, X), float64: a square of smoke of density 1 in still air.
+
+    The square has the edge 11 and a corner at the first point of `way_path`; a cell holds the share of it that the
+    square covers, so the same smoke lies on every grid.
+
+    Arguments:
+        scene: as `wdno_scene` makes it, of any resolution.
+        seed: >= 0.
+        samples: indices >= 0, with length B.
+    """
+    u0 = torch.zeros(len(samples), 3, *scene.sizes, dtype=torch.float64)
+    for row, sample in enumerate(samples):
+        shares = [
+            _covered(n, corner * length / WDNO_LENGTH, EDGE * length / WDNO_LENGTH, length)
+            for n, length, corner in zip(scene.sizes, scene.size, way_path(seed, sample)[0], strict=True)
+        ]
+        u0[row, 0] = shares[0][:, None] * shares[1]
+    return u0 * ~scene.solid
+
+
+def wdno_control(scene: Scene, seed: int, samples: Sequence[int], frames: int = 33) -> Control:
+    """Velocities in the rim that lead the smoke along `way_path` within 256 units of time.
+
+    On each of the four legs the mean velocity is the leg's direction at the speed path / 256, times U(2, 5) along x
+    and 5 along y, then redrawn as N(v, |v| / 4), as in WDNO. Ours: in every frame each cell of the rim has
+    N(v, |v| / 10) on a 64 x 64 lattice, repeated to the scene's cells; WDNO draws it at the turns and lets the rim
+    drift with N(0, 0.1) in between.
+
+    Arguments:
+        scene: as `wdno_scene` makes it.
+        seed: >= 0.
+        samples: indices >= 0, with length B; the stream has the key (seed, sample).
+        frames: F of the control, of which each is held for 256 / (F - 1); the last serves a run of more than 256.
+    """
+    rows, columns = (torch.arange(n) * NOISE_CELLS // n for n in scene.sizes)
+    times = np.arange(frames) / (frames - 1)
+    values = []
+    for sample in samples:
+        path, draw = way_path(seed, sample), np.random.default_rng([seed, sample, 1])
+        legs, lengths = np.diff(path, axis=0), np.linalg.norm(np.diff(path, axis=0), axis=1)
+        mean = lengths.sum() / DURATION * legs / lengths[:, None] * np.array([5.0, draw.uniform(2, 5)])
+        mean = mean + np.abs(mean) / 4 * draw.standard_normal(mean.shape)
+        leg = np.searchsorted(np.cumsum(lengths)[:-1] / lengths.sum(), times, side="right")
+        v = mean[leg].T[:, :, None, None]
+        noise = draw.standard_normal((frames, 2, NOISE_CELLS, NOISE_CELLS)).transpose(1, 0, 2, 3)
+        values.append(torch.from_numpy(v + np.abs(v) / 10 * noise))
+    return Control(torch.stack(values)[..., rows[:, None], columns] * scene.rim, DURATION / (frames - 1), "velocity")
+
+
+def _covered(n: int, start: float, edge: float, length: float) -> Tensor:
+    """Share of each of n cells of [0, length] that lies in [start, start + edge]."""
+    faces = np.linspace(0, length, n + 1)
+    return torch.from_numpy(np.diff(faces.clip(start, start + edge)) * n / length)
