@@ -34,7 +34,7 @@ FACTS = {
     "darcy": ("a", "-div(a grad u) = 1", "u = 0 on the rim of the unit square"),
     "poisson": ("f", "lap u = f", "u = 0 on the rim of the unit square"),
     "helmholtz": ("f", "lap u + u = f", "u = 0 on the rim of the unit square"),
-    "ns-nonbounded": ("w", "w_t + v.grad w = nu lap w + f", "periodic"),
+    "ns-nonbounded": ("vorticity", "w_t + v.grad w = nu lap w + f", "periodic"),
     "ns-bounded": ("v", "incompressible Navier-Stokes around a cylinder", "walls and a cylinder"),
     "burgers": ("u", "u_t + u u_x = nu u_xx", "periodic"),
 }
@@ -50,7 +50,7 @@ def read(
 ) -> xr.Dataset:
     """Fields in physical units, one file read for each sample asked for.
 
-    Steady problems: a or f, and u, (sample, time, x, y) with the one time 0. Navier-Stokes: w (v where bounded) at the
+    Steady problems: a or f, and u, (sample, time, x, y) with the one time 0. Navier-Stokes: vorticity (v where bounded) at the
     times 0 and `duration`. Burgers: u (sample, time, x) on [0, 1] x [0, 1).
 
     Arguments:

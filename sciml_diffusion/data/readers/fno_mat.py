@@ -30,7 +30,7 @@ def recognises(probe: Probe) -> bool:
 
 
 def read(path: Path, viscosity: float | None = None, axes: str | None = None, dt: float | None = None) -> xr.Dataset:
-    """Burgers: u (sample, time, x). Darcy: a and u (sample, time, x, y). Navier-Stokes: w (sample, time, x, y).
+    """Burgers: u (sample, time, x). Darcy: a and u (sample, time, x, y). Navier-Stokes: vorticity (sample, time, x, y).
 
     Arguments:
         path: of the file.
@@ -116,7 +116,7 @@ def _navier_stokes(path: Path, initial: tuple, frames: tuple, viscosity, axes, d
         "equation": "w_t + v.grad w = nu lap w + f, w = curl v, div v = 0, f = 0.1 (sin 2 pi (x+y) + cos 2 pi (x+y))",
         "boundary": "periodic",
     } | ({"nu": viscosity} if viscosity is not None else {})
-    return xr.Dataset({"w": w}, coords, attrs).transpose("sample", "time", ...)
+    return xr.Dataset({"vorticity": w}, coords, attrs).transpose("sample", "time", ...)
 
 
 def _order(path: Path, samples: int, interval: float, viscosity: float | None) -> str:

@@ -27,7 +27,7 @@ def recognises(probe: Probe) -> bool:
 
 
 def read(path: Path, equation: str | None = None, duration: float = 1.0) -> xr.Dataset:
-    """Burgers: u (sample, time, x). Darcy: a and u; a map of vorticity: f and w; (sample, time, x, y) with one time.
+    """Burgers: u (sample, time, x). Darcy: a and u; a map of vorticity: f and vorticity; (sample, time, x, y) with one time.
 
     Arguments:
         path: of the file.
@@ -53,7 +53,7 @@ def read(path: Path, equation: str | None = None, duration: float = 1.0) -> xr.D
         equation = "darcy"
     if equation not in ("darcy", "navier-stokes"):
         raise ValueError(f'{path} does not tell its equation; give equation="darcy" or "navier-stokes"')
-    first, second = ("a", "u") if equation == "darcy" else ("f", "w")
+    first, second = ("a", "u") if equation == "darcy" else ("f", "vorticity")
     layout, coords = ("sample", "x", "y"), {"sample": np.arange(len(y)), "time": time_coordinate([0.0])}
     closes = 1.0 if equation == "navier-stokes" else None
     for axis, points in zip("xy", y.shape[1:], strict=True):

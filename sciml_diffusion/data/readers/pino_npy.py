@@ -35,7 +35,7 @@ def read(
     viscosity: float | None = None,
     axes: str | None = None,
 ) -> xr.Dataset:
-    """w (sample, time, x, y), read from a memory map.
+    """vorticity (sample, time, x, y), read from a memory map.
 
     Arguments:
         path: of the file.
@@ -69,7 +69,7 @@ def read(
         "samples": "consecutive windows of one run: split by contiguous blocks of samples, never at random",
         "consecutive_samples": 1,
     } | ({"nu": viscosity} if viscosity is not None else {})
-    return xr.Dataset({"w": w}, coords, attrs)
+    return xr.Dataset({"vorticity": w}, coords, attrs)
 
 
 def npy_field(path: Path, dims: tuple[str, ...], attrs: dict) -> xr.Variable:

@@ -1,0 +1,355 @@
+"""PDEBench's layouts, written here. Truths: our solvers' Burgers and exact shifts, a Darcy flux balance, the numbers
+that were written."""
+
+import math
+
+import h5py
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from sciml_diffusion.data.container import grid_of, to_tensor
+from sciml_diffusion.data.open import open_path
+from sciml_diffusion.physics.burgers import Burgers
+from sciml_diffusion.physics.grid import Grid
+
+NU = 0.1  # by which PDEBench would name the file; the viscosity is NU / pi
+FRAMES, CELLS = 6, 64
+
+
+@pytest.fixture(scope="module")
+def burgers() -> np.ndarray:
+    """20 solutions of u_t + (u^2/2)_x = (NU/pi) u_xx on cell centres, (20, FRAMES, CELLS)."""
+    x = (torch.arange(CELLS, dtype=torch.float64) + 0.5) / CELLS
+    phases = torch.arange(20, dtype=torch.float64)[:, None, None]
+    u0 = torch.sin(2 * math.pi * x + phases) + 0.3 * torch.cos(4 * math.pi * x - phases)
+    grid = Grid.periodic((CELLS,), (1.0,))
+    return Burgers(grid, NU / math.pi).solve(u0, 0.25, FRAMES)[:, 0].numpy()
+
+
+@pytest.fixture
+def scalar(tmp_path, burgers):
+    """Writes the scalar layout, with one time too many."""
+
+    def write(name="no_suffix", attrs=None, times=FRAMES + 1, **datasets):
+        path = tmp_path / name
+        with h5py.File(path, "w") as file:
+            file["tensor"] = burgers.astype("f4")
+            file["x-coordinate"] = ((np.arange(CELLS) + 0.5) / CELLS).astype("f4")
+            file["t-coordinate"] = 0.05 * np.arange(times, dtype="f4")
+            file.attrs.update({"Nu": NU} if attrs is None else attrs)
+            for key, value in datasets.items():
+                key = key.replace("_", "-")
+                if key in file:
+                    del file[key]
+                if value is not None:
+                    file[key] = value
+        return path
+
+    return write
+
+
+def test_viscosity_is_nu_over_pi(scalar):
+    """One interval solved again with the attribute `nu` gives the next frame; with `Nu` it does not."""
+    ds = open_path(scalar())
+    assert ds.attrs["nu"] == pytest.approx(NU / math.pi) and ds.attrs["Nu"] == NU
+    assert ds.u.dims == ("sample", "time", "x") and ds.sizes["time"] == FRAMES == len(ds.time)
+    u = to_tensor(ds.isel(sample=slice(3)), dtype=torch.float64)
+    start, end, dt = u[:, 2], u[:, 3], float(ds.time[3] - ds.time[2])
+    errors = {
+        name: (Burgers(grid_of(ds), ds.attrs[name]).solve(start, dt, 2)[:, :, -1] - end).abs().max().item()
+        for name in ("nu", "Nu")
+    }
+    assert errors["nu"] < 2e-5  # float32 on disk, at most 1.3, and modes above n / 3
+    assert errors["Nu"] > 0.05
+
+
+def test_axis_closes_and_positions_are_cell_centres(scalar):
+    ds = open_path(scalar())
+    grid = grid_of(ds)
+    assert grid.periods[0] == pytest.approx(1.0, rel=1e-5)  # float32 coordinates
+    assert ds.x[0] == pytest.approx(0.5 / CELLS)
+    mean = ds.u.mean("x")
+    assert float(abs(mean - mean.isel(time=0)).max()) < 1e-6  # conserved; float32
+
+
+def test_the_first_tenth_is_the_test(scalar, burgers):
+    path = scalar()
+    test, train = open_path(path, split="test"), open_path(path, split="train")
+    assert list(test.sample) == [0, 1] and list(train.sample) == list(range(2, 20))
+    np.testing.assert_array_equal(test.u, burgers[:2].astype("f4"))
+    np.testing.assert_array_equal(train.u.isel(sample=-1), burgers[-1].astype("f4"))
+    with pytest.raises(ValueError, match='"train", "test" or None'):
+        open_path(path, split="valid")
+
+
+@pytest.mark.parametrize(
+    ("attrs", "equation", "numbers"),
+    [
+        ({"beta": 0.4}, "u_t + beta u_x = 0", {"beta": 0.4}),
+        ({"Nu": 0.5, "rho": 1.0}, "rho u", {"nu": 0.5, "rho": 1.0}),
+        ({}, "not stated", {}),
+    ],
+)
+def test_the_attributes_tell_the_equation(scalar, attrs, equation, numbers):
+    ds = open_path(scalar(attrs=attrs))
+    assert equation in ds.attrs["equation"]
+    assert {name: ds.attrs[name] for name in numbers} == numbers
+    assert ("nu" in ds.attrs) == ("nu" in numbers)
+
+
+def test_parameters_can_be_given(scalar):
+    assert open_path(scalar(attrs={}), parameters={"Nu": 1.0}).attrs["nu"] == pytest.approx(1 / math.pi)
+    with pytest.raises(ValueError, match="got gamma"):
+        open_path(scalar(attrs={}), parameters={"gamma": 1.0})
+
+
+def test_opening_reads_nothing_and_one_sample_reads_a_slab(scalar, monkeypatch):
+    """Counted at the one place where bytes leave the file."""
+    from sciml_diffusion.data.readers import pieces
+
+    blocks, whole = [], pieces.outer
+    monkeypatch.setattr(pieces, "outer", lambda array, key: blocks.append(whole(array, key)) or blocks[-1])
+    ds = open_path(scalar())
+    assert not blocks
+    ds.u.isel(sample=4, time=slice(2)).compute()
+    assert [block.shape for block in blocks] == [(2, CELLS)]
+    ds.u.isel(sample=[7, 3], x=slice(None, None, 4)).compute()
+    assert blocks[-1].shape == (2, FRAMES, CELLS // 4)
+
+
+def test_the_order_of_samples_asked_for_is_kept(scalar, burgers):
+    ds = open_path(scalar())
+    np.testing.assert_array_equal(ds.u.isel(sample=[7, 3, 3], time=-1), burgers[[7, 3, 3], -1].astype("f4"))
+
+
+def test_other_byte_order(scalar, burgers):
+    u = open_path(scalar(tensor=burgers.astype(">f8"))).u.values
+    assert u.dtype.isnative
+    np.testing.assert_array_equal(u, burgers.astype("f4"))
+    torch.from_numpy(u)
+
+
+def test_a_file_that_changes_under_a_job(scalar):
+    path = scalar()
+    ds = open_path(path)
+    with h5py.File(path, "a") as file:
+        file["more"] = np.zeros(1000)
+    with pytest.raises(ValueError, match="has changed since it was opened"):
+        ds.u.isel(sample=0).compute()
+
+
+def test_damaged_and_inconsistent_files(scalar, tmp_path):
+    whole = scalar().read_bytes()
+    (tmp_path / "cut").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="damaged or incomplete"):
+        open_path(tmp_path / "cut")
+    with pytest.raises(ValueError, match="6 frames and 3 times"):
+        open_path(scalar(times=3))
+    with pytest.raises(ValueError, match="5 positions, the fields have 64"):
+        open_path(scalar(x_coordinate=np.arange(5.0)))
+    with pytest.raises(ValueError, match="lacks t-coordinate; it has"):
+        open_path(scalar(t_coordinate=None), format="pdebench_scalar")
+    with pytest.raises(ValueError, match="pdebench_scalar files: .*lenght"):
+        open_path(scalar(), lenght=2)
+
+
+@pytest.fixture
+def flow(tmp_path):
+    """A uniform stream that carries a density wave, rho(x - t), p = 1: an exact solution without viscosity."""
+
+    def write(dimensions=2, **attrs):
+        n, t = 16, 0.1 * np.arange(4)
+        x = -1 + (np.arange(n) + 0.5) * 2 / n
+        rho = 1 + 0.2 * np.sin(np.pi * (x - t[:, None]))
+        rho = rho.reshape(1, 4, n, *(1,) * (dimensions - 1)) * np.ones((10, 4, *(n,) * dimensions))
+        with h5py.File(tmp_path / "flow", "w") as file:
+            file["density"], file["pressure"] = rho.astype("f4"), np.ones_like(rho, "f4")
+            for axis in "xyz"[:dimensions]:
+                file[f"V{axis}"] = np.full_like(rho, float(axis == "x"), "f4")
+                file[f"{axis}-coordinate"] = x.astype("f4")
+            file["t-coordinate"] = np.append(t, 0.4).astype("f4")
+            file.attrs.update({"eta": 1e-8, "zeta": 1e-8} | attrs)
+        return tmp_path / "flow"
+
+    return write
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_flow_moves_along_x(flow, dimensions):
+    """rho_t + (rho v_x)_x = 0 in central differences, to their order: 0.1^2, (2/16)^2 times third derivatives."""
+    ds = open_path(flow(dimensions, M=0.1), boundary="periodic", split="test")
+    velocities = ["velocity_x", "velocity_y", "velocity_z"][:dimensions] if dimensions > 1 else ["velocity"]
+    assert list(ds.data_vars) == ["density", *velocities, "pressure"]
+    assert ds.sizes["sample"] == 1 and ds.attrs["M"] == 0.1 and ds.attrs["gamma"] == pytest.approx(5 / 3)
+    assert grid_of(ds).periods == (pytest.approx(2.0),) * dimensions
+    flux = ds.density * ds[velocities[0]]
+    rate = (ds.density.diff("time", label="lower") / ds.time.diff("time", label="lower")).isel(time=0)
+    slope = (flux.roll(x=-1) - flux.roll(x=1)) / 0.25
+    wrong = float(abs(rate + slope.isel(time=slice(2)).mean("time")).max())
+    assert wrong < 0.03 < 0.2 * float(abs(rate).max())
+    if dimensions > 1:
+        assert float(abs(ds.density.diff("y")).max()) == 0
+
+
+def test_boundary_of_a_flow_is_asked_for(flow):
+    ds = open_path(flow())
+    assert "not stated" in ds.attrs["boundary"] and grid_of(ds).periods == (None, None)
+    assert "outflow" in open_path(flow(), boundary="outflow").attrs["boundary"]
+    with pytest.raises(ValueError, match='"periodic" or "outflow"'):
+        open_path(flow(), boundary="trans")
+
+
+def test_flow_with_parts_that_do_not_fit(flow):
+    path = flow()
+    with h5py.File(path, "a") as file:
+        del file["Vy"]
+        file["Vy"] = np.zeros((10, 3, 16, 16), "f4")
+    with pytest.raises(ValueError, match="velocity_y has the sizes"):
+        open_path(path)
+
+
+def test_darcy_balances_its_flux(tmp_path):
+    """Two layers across x solved in closed form: a u_x is continuous and falls by beta from wall to wall."""
+    n, beta = 32, 2.0
+    x = (np.arange(n) + 0.5) / n
+    a = np.where(x < 0.5, 1.0, 0.1)[:, None] * np.ones((20, n, n))
+    c = beta * (0.125 + 0.375 / 0.1) / (0.5 + 0.5 / 0.1)  # from u(1) = 0
+    left = c * x - beta * x**2 / 2
+    right = (c * 0.5 - beta / 8) + (c * (x - 0.5) - beta * (x**2 - 0.25) / 2) / 0.1
+    u = np.where(x < 0.5, left, right)[:, None] * np.ones((20, 1, n, n))
+    with h5py.File(tmp_path / "darcy", "w") as file:
+        file["tensor"], file["nu"] = u.astype("f4"), a.astype("f4")
+        file["x-coordinate"] = file["y-coordinate"] = x.astype("f4")
+        file.attrs["beta"] = beta
+    ds = open_path(tmp_path / "darcy", split="train")
+    assert ds.u.dims == ds.a.dims == ("sample", "time", "x", "y") and ds.sizes["sample"] == 18
+    assert list(ds.time) == [0.0] and grid_of(ds).periods == (None, None)
+    inner = ds.a.where(ds.x < 0.5, drop=True) * ds.u.where(ds.x < 0.5, drop=True).differentiate("x")
+    slope = inner.isel(x=slice(1, -1)).differentiate("x").isel(x=slice(1, -1))
+    assert float(abs(slope + ds.attrs["beta"]).max()) < 2e-3  # exact for parabolas; float32 / dx^2
+    np.testing.assert_array_equal(ds.a.isel(sample=[3, 1], time=0, x=4), 1.0)
+
+
+@pytest.fixture
+def groups(tmp_path):
+    """Writes one group per sample: the heat equation on two components, or one; keys begin at 0007."""
+
+    def write(axes="xy", components=2, odd=None):
+        n, t, count = 8, np.linspace(0, 1, 5), 11
+        x = -1 + (np.arange(n) + 0.5) * 2 / n
+        with h5py.File(tmp_path / "groups", "w") as file:
+            for number in range(7, 7 + count):
+                shape = (5, *(n,) * len(axes), components)
+                decay = np.exp(-t).reshape(-1, *(1,) * (len(axes) + 1))
+                data = number * decay * np.arange(1, components + 1) * np.ones(shape)
+                group = file.create_group(f"{number:04d}")
+                group["data"] = (data[:, ..., :1] if number == odd else data).astype("f4")
+                group["grid/t"] = t.astype("f4")
+                for axis in axes:
+                    group[f"grid/{axis}"] = x.astype("f4")
+                group.attrs["config"] = "name: test\nsim:\n  Du: 1E-3\n  k: 0.005\n  seed: 3\n  n: many\n"
+        return tmp_path / "groups"
+
+    return write
+
+
+@pytest.mark.parametrize(("axes", "components", "names"), [("x", 1, ["u"]), ("xy", 2, ["u", "v"]), ("xy", 1, ["h"])])
+def test_groups_become_samples(groups, axes, components, names):
+    ds = open_path(groups(axes, components))
+    assert list(ds.data_vars) == names and ds[names[0]].dims == ("sample", "time", *axes)
+    assert list(ds.sample) == list(range(7, 18))
+    for i, name in enumerate(names):
+        expected = ds.sample * np.exp(-ds.time) * (i + 1)
+        np.testing.assert_allclose(ds[name].isel(x=0), expected.broadcast_like(ds[name].isel(x=0)), rtol=1e-6)
+    assert ds.attrs["Du"] == 1e-3 and ds.attrs["k"] == 0.005 and not {"seed", "n"} & set(ds.attrs)
+    assert list(open_path(groups(axes, components), split="test").sample) == [7]
+
+
+def test_groups_are_opened_one_by_one(groups, monkeypatch):
+    from sciml_diffusion.data.readers import pdebench_groups
+
+    blocks, whole = [], pdebench_groups.outer
+    monkeypatch.setattr(
+        pdebench_groups, "outer", lambda array, key: blocks.append(getattr(array, "name", "")) or whole(array, key)
+    )
+    ds = open_path(groups())
+    assert not blocks
+    values = ds.v.isel(sample=[4, 2], time=slice(1, 3), y=3).values
+    assert sorted(blocks) == ["/0009/data", "/0011/data"] and values.shape == (2, 2, 8)
+    assert ds.u.isel(sample=slice(0)).values.shape == (0, 5, 8, 8)
+
+
+def test_a_group_that_is_unlike_the_first_is_named(groups):
+    ds = open_path(groups(odd=9))
+    ds.u.isel(sample=1).compute()
+    with pytest.raises(ValueError, match="group 0009 has data of shape"):
+        ds.u.compute()
+    with pytest.raises(ValueError, match=r"expected \(T, X\[, Y\], C\)"):
+        open_path(groups("x", 3))
+
+
+@pytest.fixture
+def incompressible(tmp_path):
+    """Smoke in a stream along x; frames after the third were never written."""
+
+    def write(latest=2, config="domain_size:\n- 2\n- 1\nNU: 0.01\n", late=0.0):
+        rng = np.random.default_rng(0)
+        with h5py.File(tmp_path / "ns", "w") as file:
+            velocity = np.zeros((2, 5, 8, 4, 2), "f4")
+            velocity[:, :3, ..., 0] = 1.0
+            particles = np.zeros((2, 5, 8, 4, 1), "f4")
+            particles[:, :3, ..., 0] = np.eye(3, 8)[None, :, :, None]  # one cell further along x in each frame
+            times = np.zeros((2, 5), "f4")
+            times[:, :3] = 0.25 * np.arange(3)
+            times[1, :3] += late
+            kind = {"compression": "lzf", "shuffle": True}
+            file.create_dataset("velocity", data=velocity, chunks=(1, 1, 8, 4, 2), **kind)
+            file.create_dataset("particles", data=particles, chunks=(1, 1, 8, 4, 1), **kind)
+            file["force"], file["t"] = rng.standard_normal((2, 8, 4, 2)).astype("f4"), times
+            file.attrs["latestIndex"] = latest
+            if config:
+                file.attrs["config"] = config
+        return tmp_path / "ns"
+
+    return write
+
+
+def test_unwritten_frames_are_left_out_and_smoke_follows_the_wind(incompressible):
+    """In one frame the smoke moves by velocity times dt: one cell along x, none along y."""
+    ds = open_path(incompressible())
+    assert dict(ds.sizes) == {"sample": 2, "time": 3, "x": 8, "y": 4}
+    assert ds.attrs["nu"] == 0.01 and grid_of(ds).spacings == pytest.approx((0.25, 0.25))
+    assert ds.force_x.dims == ("sample", "x", "y")
+    centre = (ds.smoke * ds.x).sum("x") / ds.smoke.sum("x")
+    moved = centre.diff("time") / ds.time.diff("time")
+    np.testing.assert_allclose(moved, ds.velocity_x.isel(time=slice(1, None), x=0), rtol=1e-5)
+    assert float(abs(ds.velocity_y).max()) == 0
+
+
+def test_incompressible_with_parts_missing(incompressible):
+    with pytest.raises(ValueError, match="0 of 5 frames were written"):
+        open_path(incompressible(latest=-1))
+    with pytest.raises(ValueError, match="give length="):
+        open_path(incompressible(config=None))
+    assert "nu" not in open_path(incompressible(config=None), length=(1, 1)).attrs
+    late = open_path(incompressible(late=1.0))
+    np.testing.assert_array_equal(late.start_time, [0, 1])
+
+
+def test_broken_samples_are_named(scalar, burgers):
+    """A blow-up is found with its sample and time, without loading the file at once."""
+    from sciml_diffusion.data.finite import broken_samples, without_broken_samples
+
+    broken = burgers.copy()
+    broken[7, 3:] = np.nan
+    broken[12, 5, 2] = np.inf
+    ds = open_path(scalar(tensor=broken))
+    assert broken_samples(ds) == {7: "u at time 0.15", 12: "u at time 0.25"}
+    kept = without_broken_samples(ds)
+    assert kept.sizes["sample"] == 18 and not {7, 12} & set(kept.sample.values)
+    assert np.isfinite(kept.u).all()
+    assert broken_samples(kept) == {} and without_broken_samples(kept).identical(kept)
+    with pytest.raises(ValueError, match="every sample"):
+        without_broken_samples(xr.full_like(ds, np.nan))
