@@ -50,8 +50,8 @@ def read(
 ) -> xr.Dataset:
     """Fields in physical units, one file read for each sample asked for.
 
-    Steady problems: a or f, and u, (sample, time, x, y) with the one time 0. Navier-Stokes: vorticity (v where bounded) at the
-    times 0 and `duration`. Burgers: u (sample, time, x) on [0, 1] x [0, 1).
+    Steady problems: a or f, and u, (sample, time, x, y) with the one time 0. Navier-Stokes: vorticity (v where bounded)
+    at the times 0 and `duration`. Burgers: u (sample, time, x) on [0, 1] x [0, 1).
 
     Arguments:
         path: of the folder.

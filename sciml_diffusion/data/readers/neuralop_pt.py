@@ -27,7 +27,7 @@ def recognises(probe: Probe) -> bool:
 
 
 def read(path: Path, equation: str | None = None, duration: float = 1.0) -> xr.Dataset:
-    """Burgers: u (sample, time, x). Darcy: a and u; a map of vorticity: f and vorticity; (sample, time, x, y) with one time.
+    """Burgers: u (sample, time, x). Darcy: a and u, or f and vorticity: (sample, time, x, y) with one time.
 
     Arguments:
         path: of the file.
