@@ -46,7 +46,9 @@ def read(path: Path) -> xr.Dataset:
         dims = SPACE[: int(info["num_spatial_dims"])]
         points, channels = int(info["num_points"]), int(info["num_channels"])
     except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{card} is not the JSON of a scenario ({type(error).__name__}: {error})") from error
+        raise ValueError(
+            f"{path}: {card.name} is not the JSON of a scenario ({type(error).__name__}: {error})"
+        ) from error
     shape = open_npy(path).shape
     if shape[2:] != (channels, *(points,) * len(dims)) or len(shape) != 3 + len(dims):
         raise ValueError(

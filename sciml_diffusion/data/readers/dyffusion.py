@@ -57,8 +57,8 @@ def read(path: Path) -> xr.Dataset:
             read = partial(_node_values, path / ARRAYS, guard, keys, (len(times[0]), lattice, len(names)), index)
             data[name] = stacked(DIMS, len(keys), (len(times[0]), *lattice), read)
     if system == "navier-stokes":
-        masks = [_array(archive, path, one, "extra_fixed_mask")[:, -1] for one in trajectories]
-        flags = np.stack([mask.reshape(lattice) for mask in masks]).astype("float32")
+        masks = [_on_nodes(archive, path, one, "extra_fixed_mask", lattice)[..., -1] for one in trajectories]
+        flags = np.stack(masks).astype("float32")
         data["obstacle"] = (("sample", "x", "y"), flags, {"long_name": "1 in obstacles, else 0"})
     coords = {"sample": np.arange(len(times))} | _nodes(archive, path, trajectories[0], system)
     coords["time"] = data.pop("time")
@@ -103,17 +103,34 @@ def _key(archive, path: Path, trajectory: dict, field: str) -> str:
 
 def _array(archive, path: Path, trajectory: dict, field: str) -> np.ndarray:
     """A small array of a trajectory."""
+    return _member(archive, path / ARRAYS, _key(archive, path, trajectory, field))
+
+
+def _member(archive, file: Path, name: str) -> np.ndarray:
+    """One array of the archive."""
     try:
-        return archive[_key(archive, path, trajectory, field)]
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        return archive[name]
+    except Exception as error:  # a damaged ZIP has many errors
+        if "allow_pickle" in str(error):
+            raise ValueError(
+                f"{file}: {name} holds Python objects; reading it could run code, so it is refused"
+            ) from error
+        raise ValueError(f"{file}: {name} cannot be read ({error}); the file is damaged or incomplete") from error
+
+
+def _on_nodes(archive, path: Path, trajectory: dict, field: str, lattice: tuple[int, int]) -> np.ndarray:
+    """What a trajectory holds once for each node, on the lattice: shape (221, 42, components)."""
+    values = _array(archive, path, trajectory, field)
+    if values.ndim != 2 or len(values) != np.prod(lattice):
+        raise ValueError(f"{path}: {field} has the shape {values.shape}, expected ({np.prod(lattice)}, components)")
+    return values.reshape(*lattice, -1)
 
 
 def _node_values(file: Path, guard: Unchanged, keys: list[str], sizes: tuple, index: int, number: int, key: tuple):
     """Part of one component of one trajectory, on the lattice."""
     frames, lattice, components = sizes
     with _archive(file, guard) as archive:
-        values = archive[keys[number]]
+        values = _member(archive, file, keys[number])
     expected = (frames, int(np.prod(lattice)), components)
     if values.shape not in (expected, expected[:2] if components == 1 else expected):
         raise ValueError(f"{file}: {keys[number]} has the shape {values.shape}, expected {expected}")
@@ -124,8 +141,7 @@ def _nodes(archive, path: Path, trajectory: dict, system: str) -> dict:
     """Positions of the lattice: those of the file where it has them, else numbers of nodes."""
     lattice = LATTICES[system]
     if system == "navier-stokes" and trajectory["field_keys"].get("vertices") in archive.files:
-        nodes = _array(archive, path, trajectory, "vertices")
-        nodes = np.asarray(nodes[0] if nodes.ndim == 3 else nodes, dtype=np.float64)[:, :2].reshape(*lattice, 2)
+        nodes = _on_nodes(archive, path, trajectory, "vertices", lattice).astype(np.float64)
         x, y = nodes[:, 0, 0], nodes[0, :, 1]
         if not (np.allclose(nodes[..., 0], x[:, None]) and np.allclose(nodes[..., 1], y)):
             raise ValueError(f"{path}: the nodes are no lattice of {lattice[0]} x {lattice[1]}, x first")

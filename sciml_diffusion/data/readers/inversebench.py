@@ -48,7 +48,7 @@ def read(path: Path, dtype: str = DTYPE, shape: tuple[int, ...] = SHAPE, name: s
         raise ImportError(f"{path} is an LMDB; to read it: pip install 'sciml_diffusion[lmdb]'")
     shape = tuple(int(size) for size in shape)
     if len(shape) != 3 or shape[0] != 1:
-        raise ValueError(f"shape is (1, X, Y), one channel of two axes; got {shape}")
+        raise ValueError(f"{path}: shape is (1, X, Y), one channel of two axes; got {shape}")
     file = path / "data.mdb" if path.is_dir() else path
     count, size = _look(file)
     expected = int(np.prod(shape)) * np.dtype(dtype).itemsize
@@ -79,9 +79,14 @@ def _open(file: Path):
     import lmdb
 
     try:
-        return lmdb.open(str(file), subdir=False, readonly=True, lock=False, create=False, readahead=False)
+        environment = lmdb.open(str(file), subdir=False, readonly=True, lock=False, create=False, readahead=False)
     except lmdb.Error as error:
         raise ValueError(f"{file} cannot be read as LMDB ({error}); it is damaged or incomplete") from error
+    needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    if file.stat().st_size < needed:  # reading beyond the end would kill the process
+        environment.close()
+        raise ValueError(f"{file} has {file.stat().st_size} bytes of {needed}; it is damaged or incomplete")
+    return environment
 
 
 def _look(file: Path) -> tuple[int, int]:

@@ -54,7 +54,7 @@ def read(path: Path, components: str | None = None, dt: float = 1.0, dx: float =
         _shape(runs[0], part, (height, width, count, frames))
     order = components or _order(runs[0])
     if sorted(order) != ["x", "y"]:
-        raise ValueError(f'components is "xy" or "yx", got {components!r}')
+        raise ValueError(f'{path}: components is "xy" or "yx", got {components!r}')
     field = partial(_field, runs, guard, (height, width, frames))
     quirk = {"comment": "at the first frame both components hold the first one, which is a quirk of the files"}
     names = {"density": ("Density", 0, {}), f"velocity_{order[0]}": ("Velocity", 0, quirk)}

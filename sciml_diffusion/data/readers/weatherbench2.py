@@ -48,7 +48,7 @@ def read(path: Path | str, variables: list[str] | str | None = None, storage: di
         ds = _chosen(ds, [variables] if isinstance(variables, str) else list(variables))
     ds = as_float32(ds)
     if LEAD in ds.coords or LEAD in ds.dims:
-        ds = ds.assign_coords({LEAD: _lead_times(ds[LEAD])}).rename({LEAD: "lead_time"})
+        ds = ds.assign_coords({LEAD: _lead_times(path, ds[LEAD])}).rename({LEAD: "lead_time"})
     attrs = {"title": "WeatherBench 2", "source": str(path)}
     if {DAYS, HOURS} <= set(ds.dims):
         days, hours = (np.asarray(ds[dim].values) for dim in (DAYS, HOURS))
@@ -72,7 +72,7 @@ def at_dates(climatology: xr.Dataset, time) -> xr.Dataset:
     """
     dates = pd.DatetimeIndex(np.asarray(time))
     hours = dates.hour.to_numpy().astype("timedelta64[h]")
-    nominal = NOMINAL_YEAR + (dates.dayofyear.to_numpy() - 1).astype("timedelta64[D]") + hours
+    nominal = NOMINAL_YEAR + (dates.day_of_year.to_numpy() - 1).astype("timedelta64[D]") + hours
     missing = ~np.isin(nominal, climatology["time"].values) | (dates.minute.to_numpy() != 0)
     if missing.any():
         raise ValueError(
@@ -96,11 +96,13 @@ def _chosen(ds: xr.Dataset, names: list[str]) -> xr.Dataset:
     return ds[[name if name in ds.data_vars else known[name] for name in names]]
 
 
-def _lead_times(lead: xr.DataArray) -> xr.Variable:
+def _lead_times(path: Path | str, lead: xr.DataArray) -> xr.Variable:
     """Lead times as differences of time."""
     if lead.dtype.kind == "m":
         return lead.variable
     unit = UNITS.get(str(lead.attrs.get("units", "")))
     if unit is None:
-        raise ValueError(f"{LEAD} has the units {lead.attrs.get('units')!r}; one of {', '.join(UNITS)} is needed")
+        raise ValueError(
+            f"{path}: {LEAD} has the units {lead.attrs.get('units')!r}; one of {', '.join(UNITS)} is needed"
+        )
     return xr.Variable(lead.dims, pd.to_timedelta(lead.values, unit=unit).to_numpy().astype("timedelta64[ns]"))
