@@ -25,6 +25,7 @@ def variables(path: Path) -> dict[str, tuple[int, ...]]:
                 return {name: item.shape[::-1] for name, item in file.items() if isinstance(item, h5py.Dataset)}
         from scipy.io import whosmat
 
+        _check_complete(path)
         return {name: tuple(shape) for name, shape, kind in whosmat(str(path)) if kind not in {"cell", "struct"}}
     except Exception as error:  # both libraries have many errors for a damaged file
         why = (str(error) or type(error).__name__).splitlines()[0][:200]
@@ -59,6 +60,23 @@ def small(path: Path, name: str) -> np.ndarray:
         return np.empty(0)
     values = _read(path, name, tuple("abcdefgh"[: len(shape)]), (slice(None),) * len(shape))
     return np.asarray(values, dtype=np.float64).ravel()
+
+
+def _check_complete(path: Path) -> None:
+    """Raises ValueError where the last array of a v5 file is cut short, which SciPy passes over.
+
+    After a header of 128 bytes each array has a tag of two 32-bit numbers, the second its length.
+    """
+    size = Path(path).stat().st_size
+    with Path(path).open("rb") as file:
+        order = "<" if file.read(128)[126:] == b"IM" else ">"
+        place = 128
+        while place < size:
+            file.seek(place)
+            tag = file.read(8)
+            place += 8 + (int(np.frombuffer(tag, f"{order}u4")[1]) if len(tag) == 8 else size)
+    if place != size:
+        raise ValueError(f"it ends after {size} bytes")
 
 
 def _read(path: Path, name: str, layout: tuple[str | int, ...], key: tuple) -> np.ndarray:

@@ -44,7 +44,7 @@ class Probe:
 
     @cached_property
     def matlab(self) -> dict[str, tuple[int, ...]]:
-        """Variables of a MATLAB file (v4 to v7.3) with their shapes in MATLAB's order; empty for other files."""
+        """Variables of a MATLAB file (v5 to v7.3) with their shapes in MATLAB's order; empty for other files."""
         from .matlab import variables
 
         return variables(self.path) if self.head[:6] == b"MATLAB" else {}
