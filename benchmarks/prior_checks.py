@@ -9,7 +9,8 @@ writes samples.png beside each prior.
 
 import numpy as np
 import torch
-from common import Report, parser
+import yaml
+from common import ROOT, Report, parser
 from torch import Tensor
 
 import sciml_diffusion as sd
@@ -35,16 +36,21 @@ def era5_windows(prior: Prior) -> tuple[Tensor, Tensor]:
     return parts[0], parts[1]
 
 
-def burgers_windows(prior: Prior, quick: bool) -> tuple[Tensor, Tensor]:
-    """Training trajectories (the first of them) and held-out ones in diffusion space, shape (N, *event)."""
-    counts = (512, 128) if quick else (4096, 512)
-    parts = [sd.generate("burgers", n, seed, progress=False) for n, seed in zip(counts, (0, 7), strict=True)]
+def sample_windows(name: str, prior: Prior, quick: bool) -> tuple[Tensor, Tensor]:
+    """Training samples (the first of them) and held-out ones in diffusion space, shape (N, *event).
+
+    They come from the generator of the dataset of the prior's name, with the settings on which the prior was trained.
+    """
+    counts = (512, 128) if quick else (4096, 512) if len(prior.grid.dims) == 1 else (1024, 256)
+    leaf = yaml.safe_load((ROOT / "configs" / "train" / f"{name}.yaml").read_text())["fields"]
+    options = {k: v for k, v in leaf["generator"].items() if k != "_target_"}
+    parts = [sd.generate(name, n, seed, **options) for n, seed in zip(counts, (0, 7), strict=True)]
     return tuple(prior.codec.encode(to_tensor(part).movedim(1, 2)) for part in parts)
 
 
-def spectrum(z: Tensor) -> Tensor:
-    """Mean power by wavenumber in space, of windows (N, C T, H, W) or (N, C, T, X)."""
-    return (isotropic_spectrum(z, window=True) if z.shape[1] > 1 else axis_spectrum(z[:, 0])).mean(0)[1:]
+def spectrum(z: Tensor, space: int) -> Tensor:
+    """Mean power by wavenumber, of windows (N, C T, H, W) with two axes of space, or (N, C, T, X) with one."""
+    return (isotropic_spectrum(z, window=True) if space == 2 else axis_spectrum(z[:, 0])).mean(0)[1:]
 
 
 def thirds(power: Tensor, reference: Tensor) -> dict[str, float]:
@@ -61,7 +67,9 @@ def check(name: str, windows: tuple[Tensor, Tensor], prior: Prior, members: int,
     streams = MemberStreams(report.seed, [0], range(members), prior.dtype)
     draws = Ancestral(karras_sigmas(32, *prior.sigma_range))(prior.denoiser, streams)
     for method, z in (("draws", draws), ("training windows", train)):
-        row = {"std_ratio": float(z.std(0).mean() / held.std(0).mean())} | thirds(spectrum(z), spectrum(held))
+        row = {"std_ratio": float(z.std(0).mean() / held.std(0).mean())} | thirds(
+            *(spectrum(part, len(prior.grid.dims)) for part in (z, held))
+        )
         if method == "draws":
             distance = nearest_distance(z, train, held)
             row |= {"nearest": float(distance.median()), "nearest_min": float(distance.min())}
@@ -87,18 +95,17 @@ def picture(name: str, members: int = 4) -> None:
 
 
 def main() -> None:
-    """Checks both shipped priors."""
+    """Checks the shipped priors."""
     arguments = parser(__doc__)
     arguments.add_argument("--pictures", action="store_true", help="write samples.png beside each prior")
     options = arguments.parse_args()
     report = Report("prior_checks", options.quick, options.seed)
-    members = 64 if options.quick else 256
-    prior = sd.load_prior("era5-uk-t2m")
-    check("era5-uk-t2m", era5_windows(prior), prior, members, report)
-    prior = sd.load_prior("burgers")
-    check("burgers", burgers_windows(prior, options.quick), prior, members, report)
-    if options.pictures:
-        for name in ("era5-uk-t2m", "burgers"):
+    for name in sorted(path.parent.name for path in ZOO.glob("*/prior.json")):
+        prior = sd.load_prior(name)
+        series = name.startswith("era5")
+        windows = era5_windows(prior) if series else sample_windows(name, prior, options.quick)
+        check(name, windows, prior, 64 if options.quick else 256, report)
+        if options.pictures:
             picture(name)
     report.write()
 

@@ -3,7 +3,7 @@
     PYTHON benchmarks/speed_peers.py PROBLEMS.npz RESULTS.json
 
 PROBLEMS.npz holds what `solver_speed.py` writes: initial fields, parameters, steps. Everything is float64 on the cores
-that the calling script allows.
+that the calling script allows. Both peers have x as the first axis, ours y: flows are transposed on their way.
 """
 
 import json
@@ -70,6 +70,7 @@ METHODS = {
 def run(problem: str, u0: np.ndarray, reference: np.ndarray, nu: float, all_steps: list[int], timed: int) -> list[dict]:
     """Rows of every method and number of steps: its error at T = 1, and its seconds for each batch."""
     rows = []
+    u0, reference = (u.swapaxes(-1, -2) if problem == "navier-stokes" else u for u in (u0, reference))
     for name, (make, order, spectral) in METHODS[problem].items():
         for steps in all_steps:
             step = make(u0.shape[-1], nu, 1.0 / steps, order)
