@@ -1,5 +1,7 @@
 """Second-order upwind fluxes of a transported quantity, for finite volumes that keep its sum exactly."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -12,10 +14,20 @@ def limited_slope(before: Tensor, after: Tensor) -> Tensor:
     return torch.where(before * after > 0, size * before.sign(), 0.0)
 
 
+def central_slope(before: Tensor, after: Tensor) -> Tensor:
+    """(a + b) / 2, of one shape: Fromm's scheme, linear in c, which may overshoot at fronts."""
+    return (before + after) / 2
+
+
 def upwind_flux(
-    c: Tensor, velocity: Tensor, axis: int, outside: tuple[Tensor, Tensor] | None, open_faces: Tensor | None = None
+    c: Tensor,
+    velocity: Tensor,
+    axis: int,
+    outside: tuple[Tensor, Tensor] | None,
+    open_faces: Tensor | None = None,
+    slope: Callable[[Tensor, Tensor], Tensor] = limited_slope,
 ) -> Tensor:
-    """velocity times the limited linear value of c on its upwind side, at the n + 1 faces of an axis (MUSCL).
+    """velocity times the linear value of c on its upwind side, at the n + 1 faces of an axis (MUSCL).
 
     Source: van Leer, J. Comput. Phys. 32 (1979).
 
@@ -27,6 +39,7 @@ def upwind_flux(
         outside: values beyond the first and the last face, each with shape (B | 1, *S), one on the axis, which count
             where it flows in; None where the axis is periodic. The cells at such ends have no slope.
         open_faces: 1 or 0 where a face is a wall, with shape (*S), n + 1 on the axis; no slope reaches across a wall.
+        slope: of a cell from the differences to both neighbours; `limited_slope` or `central_slope`.
 
     Returns the flux, with the shape of the velocity and B samples.
     """
@@ -37,7 +50,7 @@ def upwind_flux(
     steps = torch.cat([seam, inner, seam], axis)
     if open_faces is not None:
         steps = steps * open_faces
-    half = limited_slope(steps.narrow(axis, 0, n), steps.narrow(axis, 1, n)) / 2
+    half = slope(steps.narrow(axis, 0, n), steps.narrow(axis, 1, n)) / 2
     ahead, behind = c + half, c - half  # at the upper and the lower face of each cell
     if outside is None:
         before, after = ahead.narrow(axis, n - 1, 1), behind.narrow(axis, 0, 1)
