@@ -85,7 +85,7 @@ class SemiLinear(Solver):
     def rhs(self, u: Tensor, time: float = 0.0) -> Tensor:
         """u_t = L u + N(u) + f in units of u / time: shape (B, C, *S) -> (B, C, *S).
 
-        L acts on every mode of u, the product takes and gives those below n / 3.
+        L and f act on every mode, the product takes and gives those below n / 3.
         """
         axes = tuple(range(-len(self.grid.sizes), 0))
         full = self.symbol(wavenumbers(self.grid)).to(u.device, u.dtype.to_complex())
