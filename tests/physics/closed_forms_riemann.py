@@ -51,7 +51,7 @@ def exact_riemann(xi: np.ndarray, left: tuple, right: tuple, gamma: float = 1.4)
     return np.where(xi < u, _one_side(xi, left, p, u, gamma), mirrored)
 
 
-def cell_means(
+def riemann_means(
     edges: np.ndarray, time: float, centre: float, left: tuple, right: tuple, gamma: float = 1.4
 ) -> np.ndarray:
     """Means of (rho, u, p) over cells with the given edges, by 64 midpoints in each; shape (3, X)."""

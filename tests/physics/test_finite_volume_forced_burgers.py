@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from physics.closed_forms_forced import manufactured_burgers
 from physics.cole_hopf import cole_hopf
 
 from sciml_diffusion.physics.finite_volume.control_laws import ControlledBurgersLaw, control_times
@@ -19,13 +20,6 @@ def nodes(points: int) -> torch.Tensor:
 def slope(counts, errors) -> float:
     """Observed order."""
     return -np.polyfit(np.log(counts), np.log(errors), 1)[0]
-
-
-def manufactured(x: torch.Tensor, time: torch.Tensor, nu: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """u = (1 + sin(3 t) / 2) x (1 - x) e^x and its forcing u_t + u u_x - nu u_xx, which is not 0 at the walls."""
-    grow, rate = 1 + 0.5 * (3 * time).sin(), 1.5 * (3 * time).cos()
-    bump, first, second = x * (1 - x) * x.exp(), (1 - x - x**2) * x.exp(), -(x**2 + 3 * x) * x.exp()
-    return grow * bump, rate * bump + grow**2 * bump * first - nu * grow * second
 
 
 def test_order_two_against_cole_hopf():
@@ -45,8 +39,8 @@ def test_order_two_against_a_manufactured_solution():
     for count in counts:
         x, hold = nodes(count - 1), 1 / count
         middles = (torch.arange(count, dtype=torch.float64)[:, None] + 0.5) * hold
-        control = manufactured(x, middles, nu)[1][None]
-        start, end = (manufactured(x, torch.tensor(t), nu)[0] for t in (0.0, 1.0))
+        control = manufactured_burgers(x, middles, nu)[1][None]
+        start, end = (manufactured_burgers(x, torch.tensor(t), nu)[0] for t in (0.0, 1.0))
         u = ForcedBurgers(interior_grid(count - 1), nu, control, hold).solve(start[None, None], 1.0, count // 4 + 1)
         errors.append((u[0, 0, -1] - end).abs().max().item())
     assert abs(slope(counts, errors) - 2) < 0.15, errors

@@ -51,4 +51,4 @@ class FiniteVolumeAdvection(FiniteVolume):
 
     def limits(self, state: Tensor) -> Tensor:
         """dx / (2 |beta|), with shape (B,), for a state (B, 1, X): up to it the total variation does not grow."""
-        return (self.width / (2 * per_sample(self.beta, state).detach().abs())).flatten().expand(len(state))
+        return (self.width / (2 * per_sample(self.beta, state).abs())).flatten().expand(len(state))

@@ -72,7 +72,8 @@ class FiniteVolume(Solver):
 
     def step_limit(self, u: Tensor) -> float:
         """Largest stable step at the fields u (B, C, X): the least of the samples'."""
-        return float(self.limits(self.start(u.detach())).min())
+        with torch.no_grad():
+            return float(self.limits(self.start(u)).min())
 
     def solve(
         self,
@@ -138,7 +139,8 @@ class FiniteVolume(Solver):
 
     def _own_steps(self, state: Tensor, left: Tensor, end: float) -> Tensor:
         """Steps of each sample, (B, 1, ...) in float64: equal parts of what is left, within the sample's limit."""
-        limit = self.courant * self.limits(state.detach()).to(torch.float64).reshape(left.shape)
+        with torch.no_grad():
+            limit = self.courant * self.limits(state).to(torch.float64).reshape(left.shape)
         parts = (left / limit).ceil().clamp(min=1)
         bad = ~(parts <= MOST_STEPS)  # also where the limit is not a number
         if bad.any():

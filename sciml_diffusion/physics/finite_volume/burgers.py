@@ -77,7 +77,7 @@ class FiniteVolumeBurgers(FiniteVolume):
 
     def limits(self, state: Tensor) -> Tensor:
         """dx / (2 max |u|), with shape (B,), for a state (B, 1, X): up to it the total variation does not grow."""
-        speed = state.detach().abs().flatten(1).amax(1)
+        speed = state.abs().flatten(1).amax(1)
         if self.boundary == "dirichlet":
             speed = speed.clamp(min=max(abs(value) for value in self.values))
         return self.width / (2 * speed)

@@ -87,7 +87,7 @@ class Compressible(FiniteVolume):
 
         Up to it the guard against empty cells holds.
         """
-        w = primitive(state.detach(), self.gamma)
+        w = primitive(state, self.gamma)
         rate = 2 * (w[:, 1].abs() + sound_speed(w, self.gamma)).amax(1) / self.width
         if self.viscous:
             faces = self._face_viscosity(self._pad(w)[..., 1:-1])[:, 0]

@@ -86,8 +86,8 @@ class ForcedBurgers(FiniteVolume):
         The step dt in which u and the forcing travel dx: dt max |u| + dt^2 max |f| = dx. Three-stage Runge-Kutta
         steps are stable to 1.7 dx / max |u| on centred fluxes.
         """
-        speed = state.detach().abs().flatten(1).amax(1)
-        force = torch.zeros_like(speed) if self.control is None else self.control.detach().abs().flatten(1).amax(1)
+        speed = state.abs().flatten(1).amax(1)
+        force = torch.zeros_like(speed) if self.control is None else self.control.abs().flatten(1).amax(1)
         return 2 * self.spacing / (speed + (speed**2 + 4 * self.spacing * force.to(speed)).sqrt())
 
     def pieces(self, duration: float, interval: float) -> int:
