@@ -39,9 +39,9 @@ def burgers(fields, nu):
     return [lambda *at: d(u, T)(*at) + u(*at) * d(u, X)(*at) - nu * d(u, X, X)(*at)]
 
 
-def kuramoto_sivashinsky(fields):
+def kuramoto_sivashinsky(fields, nu):
     (u,) = fields
-    return [lambda *at: d(u, T)(*at) + u(*at) * d(u, X)(*at) + d(u, X, X)(*at) + d(u, X, X, X, X)(*at)]
+    return [lambda *at: d(u, T)(*at) + u(*at) * d(u, X)(*at) + d(u, X, X)(*at) + nu * d(u, X, X, X, X)(*at)]
 
 
 def vorticity(psi=None):
@@ -60,13 +60,13 @@ def vorticity(psi=None):
     return exact
 
 
-def tracer(fields, kappa):
+def tracer(fields, diffusivity, decay):
     s, u, v = fields
 
     def residual(*at):
         flux = [lambda *at, c=c: c(*at) * s(*at) for c in (u, v)]
         spread = d(flux[0], X)(*at) + d(flux[1], Y)(*at)
-        return d(s, T)(*at) + spread - kappa * (d(s, X, X)(*at) + d(s, Y, Y)(*at))
+        return d(s, T)(*at) + spread + decay * s(*at) - diffusivity * (d(s, X, X)(*at) + d(s, Y, Y)(*at))
 
     return [residual]
 
@@ -112,13 +112,14 @@ def compressible(kinematic: bool):
     return exact
 
 
-def shallow_water(fields, gravity, f0, beta, nu):
+def shallow_water(fields, gravity, f0, beta, viscosity):
     h, u, v = fields
 
     def carried(c):
-        return lambda *at: (
-            d(c, T)(*at) + u(*at) * d(c, X)(*at) + v(*at) * d(c, Y)(*at) - nu * (d(c, X, X)(*at) + d(c, Y, Y)(*at))
-        )
+        return lambda *at: d(c, T)(*at) + u(*at) * d(c, X)(*at) + v(*at) * d(c, Y)(*at) - viscosity * lap(c)(*at)
+
+    def lap(c):
+        return lambda *at: d(c, X, X)(*at) + d(c, Y, Y)(*at)
 
     def coriolis(*at):
         return f0 + beta * at[Y]

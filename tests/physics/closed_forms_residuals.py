@@ -211,16 +211,15 @@ def _of_scheme(scheme: str) -> dict[str, Case]:
     """Cases that do not depend on the form of time."""
     ks = [lambda t, x: torch.cos(x) * (1 + torch.sin(x - t))]
     flow = [bumps, lambda *at: d(taylor_green, Y)(*at), lambda *at: bumps(at[0], at[2], at[1])]
-    tracers = lambda grid, dt, kappa: MidpointResidual(  # noqa: E731
-        TracerEquation(grid, VELOCITY, kappa=kappa, scheme=scheme), dt
-    )
+    tracers = _timed(MidpointResidual, TracerEquation, velocity=VELOCITY, scheme=scheme)
     velocity = lambda grid, dt, nu: MidpointResidual(VelocityEquation(grid, VELOCITY, nu, scheme=scheme), dt)  # noqa: E731
-    water = {"gravity": 1.5, "f0": 0.7, "beta": 0.3, "nu": 0.05}
+    water = {"gravity": 1.5, "f0": 0.7, "beta": 0.3, "viscosity": 0.05}
     return {
         f"kuramoto-sivashinsky, {scheme}": Case(
             _timed(MidpointResidual, KuramotoSivashinskyEquation, scheme=scheme),
             kuramoto_sivashinsky,
             ks,
+            {"nu": 0.7},
             lengths=(TURN,),
         ),
         f"vorticity of no solution, {scheme}": Case(
@@ -240,7 +239,7 @@ def _of_scheme(scheme: str) -> dict[str, Case]:
             any_field=False,
             **TORUS,
         ),
-        f"tracer, {scheme}": Case(tracers, tracer, flow, {"kappa": 0.05}, **TORUS),
+        f"tracer, {scheme}": Case(tracers, tracer, flow, {"diffusivity": 0.05, "decay": 0.4}, **TORUS),
         f"compressible, kinematic, {scheme}": Case(
             _gas(scheme, "kinematic"), compressible(True), GAS, {"gamma": 1.4, "eta": 0.01, "kappa": 0.02}
         ),

@@ -9,13 +9,15 @@ from ..derivatives import Derivatives
 from ..grid import Grid
 
 Values = dict[str, Tensor | float]
+WHOLE = ("forcing", "topography")  # parameters that are fields: with one axis they run along it, not over samples
 
 
 class Equation(ABC):
     """du/dt = rhs(u, time) by spectral or finite differences on a grid.
 
     Parameters are a number, a tensor of shape (B,) with one for each sample, a tensor of at least two axes that
-    broadcasts to (B, C', *S), or a function of time that returns one of these.
+    broadcasts to (B, C', *S), or a function of time that returns one of these. "forcing" and "topography" are fields: a
+    tensor with one axis runs along the grid's.
 
     Arguments:
         grid: spatial axes, found by their names.
@@ -57,8 +59,8 @@ class Equation(ABC):
         unknown = sorted(set(parameters) - set(self.parameters))
         if unknown:
             raise ValueError(f"{type(self).__name__} has the parameters {sorted(self.parameters)}; got {unknown}")
-        values = {name: resolved(value, time, u) for name, value in {**self.parameters, **parameters}.items()}
-        return self.tendency(u, values)
+        merged = {**self.parameters, **parameters}
+        return self.tendency(u, {name: resolved(value, time, u, name in WHOLE) for name, value in merged.items()})
 
     def along(self, u: Tensor, dim: str, order: int = 1) -> Tensor:
         """Derivative along an axis: shape (..., *S) -> (..., *S)."""
@@ -69,12 +71,14 @@ class Equation(ABC):
         return sum(component * self.along(u, dim) for dim, component in velocity.items())
 
 
-def resolved(value, time: float, u: Tensor) -> Tensor | float:
+def resolved(value, time: float, u: Tensor, whole: bool = False) -> Tensor | float:
     """A parameter at a time: a number, or a tensor that broadcasts against u of shape (B, C, *S) or (B, C, T, *S)."""
     value = value(time) if callable(value) else value
+    if value is None:
+        return 0.0
     if not isinstance(value, Tensor):
         return float(value)
-    if value.ndim > 1:
+    if value.ndim > 1 or whole:
         return value.to(u)
     if value.numel() not in (1, len(u)):
         raise ValueError(

@@ -13,7 +13,7 @@ from .equation import Equation, Values
 
 
 class VorticityEquation(Equation):
-    """w_t = -u w_x - v w_y + nu lap w - drag w + f, lap psi = -w, u = psi_y, v = -psi_x, w = v_x - u_y.
+    """w_t = -u w_x - v w_y + nu lap w - drag w + f, lap psi = -w, u = U + psi_y, v = V - psi_x, w = v_x - u_y.
 
     The stream function inverts the scheme's own Laplacian; products are not dealiased. The mean of w does not enter.
 
@@ -22,26 +22,29 @@ class VorticityEquation(Equation):
         nu: viscosity, parameter "nu".
         drag: linear drag in 1 / time, parameter "drag".
         forcing: f, parameter "forcing".
+        mean_flow: (U, V), parameters "mean_x" and "mean_y".
         scheme: of `Derivatives`.
 
     Raises:
         ValueError: where the axes are not x and y.
     """
 
-    def __init__(self, grid: Grid, nu, drag=0.0, forcing=0.0, scheme="fd2"):
+    def __init__(self, grid: Grid, nu, drag=0.0, forcing=0.0, mean_flow=(0.0, 0.0), scheme="fd2"):
         if set(grid.dims) != {"x", "y"}:
             raise ValueError(f"the vorticity equation needs the axes x and y; got {grid.dims}")
-        super().__init__(grid, ("vorticity",), scheme, {"nu": nu, "drag": drag, "forcing": forcing})
+        mean = dict(zip(("mean_x", "mean_y"), mean_flow, strict=True))
+        super().__init__(grid, ("vorticity",), scheme, {"nu": nu, "drag": drag, "forcing": forcing, **mean})
 
     def velocity(self, w: Tensor) -> dict[str, Tensor]:
-        """{"x": u, "y": v}, each with the shape (..., *S) of w."""
+        """{"x": psi_y, "y": -psi_x}, each with the shape (..., *S) of w."""
         psi = self.derivatives.inverse_laplacian(-w)
         return {"x": self.along(psi, "y"), "y": -self.along(psi, "x")}
 
     def tendency(self, u: Tensor, values: Values) -> Tensor:
         """Shape (B, 1, *S) -> (B, 1, *S)."""
         diffusion = values["nu"] * self.derivatives.laplacian(u)
-        return diffusion - self.advection(self.velocity(u), u) - values["drag"] * u + values["forcing"]
+        velocity = {dim: values[f"mean_{dim}"] + component for dim, component in self.velocity(u).items()}
+        return diffusion - self.advection(velocity, u) - values["drag"] * u + values["forcing"]
 
 
 class VelocityEquation(Equation):

@@ -57,50 +57,62 @@ class BurgersEquation(Equation):
 
 
 class KuramotoSivashinskyEquation(Equation):
-    """u_t = -u u_x - u_xx - u_xxxx + f, the fourth derivative as the second of the second.
+    """u_t = -u u_x - u_xx - nu u_xxxx + f, the fourth derivative as the second of the second.
 
     Rounding of float32 grows with k^4: use float64.
 
     Arguments:
         grid: one periodic axis.
+        nu: hyperviscosity, parameter "nu".
         scheme: of `Derivatives`.
         forcing: f, parameter "forcing".
     """
 
-    def __init__(self, grid: Grid, scheme="fd2", forcing=0.0):
-        super().__init__(grid, ("u",), scheme, {"forcing": forcing})
+    def __init__(self, grid: Grid, nu=1.0, scheme="fd2", forcing=0.0):
+        super().__init__(grid, ("u",), scheme, {"nu": nu, "forcing": forcing})
 
     def tendency(self, u: Tensor, values: Values) -> Tensor:
         """Shape (B, 1, X) -> (B, 1, X)."""
         (x,) = self.grid.dims
         bend = self.along(u, x, 2)
-        return values["forcing"] - u * self.along(u, x) - bend - self.along(bend, x, 2)
+        return values["forcing"] - u * self.along(u, x) - bend - values["nu"] * self.along(bend, x, 2)
 
 
 class TracerEquation(Equation):
-    """s_t = -div(v s) + kappa lap s + f for a tracer or smoke that given velocities carry.
+    """c_t = -div(v c) + K lap c - lambda c + f for a tracer or smoke that given velocities carry.
 
     The velocities are channels of the state: fields = (tracer, *velocities), and the tracer alone has an equation.
-    Buoyancy and other forces act on the velocities, not here.
+    Buoyancy and other forces act on the velocities, not here. Data of limited or semi-Lagrangian schemes have a floor
+    of order h where the field is steep: look at it first.
 
     Arguments:
         grid: one axis or more.
         velocity: {dim: name of the channel}, for example {"x": "u", "y": "v"}.
         tracer: name of the tracer's channel.
-        kappa: diffusivity, parameter "kappa".
+        diffusivity: K, parameter "diffusivity".
+        decay: lambda in 1 / time, parameter "decay".
         forcing: sources f, parameter "forcing".
         scheme: of `Derivatives`.
         edges: of `Derivatives`.
     """
 
     def __init__(
-        self, grid: Grid, velocity: Mapping[str, str], tracer="tracer", kappa=0.0, forcing=0.0, scheme="fd2", edges=None
+        self,
+        grid: Grid,
+        velocity: Mapping[str, str],
+        tracer: str = "concentration",
+        diffusivity=0.0,
+        decay=0.0,
+        forcing=0.0,
+        scheme="fd2",
+        edges=None,
     ):
-        super().__init__(grid, (tracer, *velocity.values()), scheme, {"kappa": kappa, "forcing": forcing}, edges)
+        parameters = {"diffusivity": diffusivity, "decay": decay, "forcing": forcing}
+        super().__init__(grid, (tracer, *velocity.values()), scheme, parameters, edges)
         self.prognostic, self.moving = (tracer,), tuple(velocity)
 
     def tendency(self, u: Tensor, values: Values) -> Tensor:
         """Shape (B, 1 + D, *S) -> (B, 1, *S)."""
         s, velocity = u[:, :1], dict(zip(self.moving, torch.split(u[:, 1:], 1, 1), strict=True))
         flux = self.derivatives.divergence({dim: component * s for dim, component in velocity.items()})
-        return values["kappa"] * self.derivatives.laplacian(s) - flux + values["forcing"]
+        return values["diffusivity"] * self.derivatives.laplacian(s) - flux - values["decay"] * s + values["forcing"]
