@@ -14,6 +14,7 @@ import xarray as xr
 from torch import Tensor
 
 from ... import __version__
+from ...physics.finite_volume.base import FiniteVolume
 from ...physics.grid import Grid
 from ...physics.solver import Solver
 
@@ -156,13 +157,33 @@ def finer(solver: Solver, refine: int) -> Solver:
     if refine == 1:
         return solver
     shorter, limit = copy.copy(solver), solver.step_limit
-    shorter.step_limit = lambda u: limit(u) / refine
+    if isinstance(solver, FiniteVolume):
+        shorter.courant = solver.courant / refine
+    else:
+        shorter.step_limit = lambda u: limit(u) / refine
     return shorter
 
 
-def times(duration: float, frames: int, start: float = 0.0) -> Axes:
-    """Equal times of a trajectory, both ends included; one time 0 for a steady problem."""
-    return {"time": (np.linspace(start, start + duration, frames), {"units": "1", "long_name": "model time"})}
+def to_final(solver: Solver, u: Tensor, duration: float) -> Tensor:
+    """The fields after a time that is not kept, shape (B, C, *S) -> (B, C, *S); 0 leaves them as they are."""
+    return solver.solve(u, duration, 2)[:, :, -1] if duration > 0 else u
+
+
+def coarse(u: Tensor, ratio: int, axes: int = 1) -> Tensor:
+    """Means over blocks of `ratio` cells of each of the last axes: shape (..., *S) -> (..., *(S / ratio))."""
+    for axis in range(-axes, 0):
+        u = u.unflatten(axis, (-1, ratio)).mean(axis)
+    return u
+
+
+def periodic_cells(points: int, length: float, start: float = 0.0, dim: str = "x") -> Grid:
+    """Cell centres start + (j + 1/2) L / n of one axis that closes on itself."""
+    return Grid((dim,), (start + (np.arange(points) + 0.5) * (length / points),), (length,))
+
+
+def times(duration: float, frames: int, units: str = "1") -> Axes:
+    """Equal times of a trajectory, both ends included."""
+    return {"time": (np.linspace(0.0, duration, frames), {"units": units, "long_name": "model time"})}
 
 
 STEADY: Axes = {"time": (np.zeros(1), {"units": "1", "long_name": "model time of a steady state"})}
