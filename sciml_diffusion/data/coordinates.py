@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from .lazy import merged
+
 CIRCLE = 360.0
 
 
@@ -13,6 +15,8 @@ def time_axis(ds: xr.Dataset) -> xr.Dataset:
     Raises:
         ValueError: no time, or forecast steps beside the times.
     """
+    if "step" in ds.dims:
+        ds = _one_series(ds)
     if "step" in ds.dims:
         raise ValueError(
             f"the fields are forecasts of {ds.sizes['step']} steps; choose one, for example with ds.isel(step=0), "
@@ -31,6 +35,24 @@ def time_axis(ds: xr.Dataset) -> xr.Dataset:
             "one field ds.expand_dims(time=[...])"
         )
     return ds
+
+
+def _one_series(ds: xr.Dataset) -> xr.Dataset:
+    """Forecasts whose steps make one series (each valid time once, as in accumulations of ERA5) along that series.
+
+    Times at which no field has a value, where the first or last forecast was not asked for whole, are left out.
+    """
+    if "valid_time" not in ds.coords or not {"step"} <= set(ds["valid_time"].dims) <= {"time", "step"}:
+        return ds
+    valid = ds["valid_time"].values
+    if len(np.unique(valid)) < valid.size:
+        return ds
+    if valid.ndim == 1:
+        return ds.drop_vars(["time", "valid_time"], errors="ignore").rename(step="time").assign_coords(time=valid)
+    valid = ds["valid_time"].transpose("time", "step").values.ravel()
+    ds = merged(ds, "time", "step", valid).isel(time=np.argsort(valid))
+    there = [any(bool(v.isel(time=n).notnull().any()) for v in ds.data_vars.values()) for n in range(len(valid))]
+    return ds if all(there) else ds.isel(time=np.flatnonzero(there))
 
 
 def canonical_time(ds: xr.Dataset) -> xr.Dataset:
@@ -106,20 +128,34 @@ def canonical_longitude(ds: xr.Dataset) -> xr.Dataset:
 
 
 def canonical_level(ds: xr.Dataset) -> xr.Dataset:
-    """Pressure levels in hPa where the file gives them in Pa; other levels as they are."""
-    if "level" in ds.coords and ds["level"].attrs.get("units") == "Pa":
-        attributes = ds["level"].attrs | {"units": "hPa"}
-        ds = ds.assign_coords(level=(ds["level"].dims, ds["level"].values / 100.0, attributes))
+    """Pressure levels in hPa where the file gives them in Pa or millibars; other levels as they are."""
+    scale = {"Pa": 0.01, "millibars": 1, "millibar": 1, "mbar": 1, "mb": 1}
+    if "level" in ds.coords and (factor := scale.get(ds["level"].attrs.get("units"))):
+        values = ds["level"].values * factor if factor != 1 else ds["level"].values
+        ds = ds.assign_coords(level=(ds["level"].dims, values, ds["level"].attrs | {"units": "hPa"}))
     return ds
 
 
 def merge_expver(ds: xr.Dataset) -> xr.Dataset:
     """One field from final (expver 1) and preliminary (expver 5) ERA5: the former wherever it has a value."""
     if "expver" not in ds.dims:
-        return ds
+        return _note_expver(ds)
     versions = ds["expver"].values if "expver" in ds.coords else range(ds.sizes["expver"])
     order = np.argsort([str(v) for v in versions])
-    merged = ds.isel(expver=int(order[0]), drop=True)
+    whole = ds.isel(expver=int(order[0]), drop=True)
     for index in order[1:]:
-        merged = merged.fillna(ds.isel(expver=int(index), drop=True))
-    return merged
+        whole = whole.fillna(ds.isel(expver=int(index), drop=True))
+    return whole
+
+
+def _note_expver(ds: xr.Dataset) -> xr.Dataset:
+    """The dataset with an attribute that says which times are preliminary, where the version is a text at each time."""
+    if "expver" not in ds.coords or ds["expver"].dims not in ((), ("time",)) or "time" not in ds.coords:
+        return ds
+    versions = np.atleast_1d(ds["expver"].values).astype(str)
+    times = np.atleast_1d(ds["time"].values)
+    early = np.array([version.strip().lstrip("0") == "5" for version in versions])
+    if not early.any():
+        return ds
+    since = str(times[np.argmax(early)])[:16] if len(early) == len(times) and not early.all() else "the first time"
+    return ds.assign_attrs(expver=f"preliminary (ERA5T, expver 5) from {since} on; the rest is final")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from .accumulations import mark_accumulations
 from .container import canonical
 from .formats import read_as
 from .lazy import as_float32
@@ -61,7 +62,7 @@ def open_path(path: str | Path, format: str | None = None, **options) -> xr.Data
             raise ValueError(
                 f"no variables at the top of the file; it is {kind}, but not laid out as NetCDF fields are"
             )
-        return canonical(as_float32(raw)).drop_encoding()
+        return mark_accumulations(canonical(as_float32(raw))).drop_encoding()
     except (ValueError, TypeError) as error:
         raw.close()
         raise ValueError(f"{path}: {error}") from error
@@ -115,6 +116,7 @@ def _zip(path: Path) -> xr.Dataset:
     if not parts or any(part[:8] != HDF5 for part in parts):
         raise ValueError(f"it holds {', '.join(names) or 'nothing'}, not NetCDF-4 files alone")
     opened = [canonical(as_float32(_OPENERS["netcdf4"](io.BytesIO(part)))) for part in parts]
+    _same_units(opened)
     return xr.merge(opened, join="inner", compat="no_conflicts", combine_attrs="drop_conflicts")
 
 
@@ -134,7 +136,19 @@ def _grib(path: Path) -> xr.Dataset:
     except DatasetBuildError:
         parts = [_scanned_longitude(part) for part in open_datasets(str(path), backend_kwargs={"indexpath": ""})]
         parts = [canonical(part) for part in parts]
+        _same_units(parts)
         return xr.merge(parts, join="exact", compat="no_conflicts", combine_attrs="drop")
+
+
+def _same_units(parts: list[xr.Dataset]) -> None:
+    """Raises ValueError where a field of two parts has different units."""
+    units: dict = {}
+    for part in parts:
+        for name, field in part.data_vars.items():
+            known = units.setdefault(name, field.attrs.get("units"))
+            if known != field.attrs.get("units"):
+                other = field.attrs.get("units")
+                raise ValueError(f"{name} is in {known} in one part and in {other} in another; convert one of them")
 
 
 def _scanned_longitude(ds: xr.Dataset) -> xr.Dataset:

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..lazy import as_float32
+from ..lazy import as_float32, merged
 from ..names import VARIABLE_ALIASES
 from ..probe import Probe
-from ..stores import merged, open_store
+from ..stores import open_store
 
 TITLE = "WeatherBench 2: Zarr with long names, in a folder or behind a URL (gs://...)"
 STORE = {"zarr.json", ".zgroup", ".zmetadata"}
