@@ -3,7 +3,8 @@
     PYTHON benchmarks/speed_peers.py PROBLEMS.npz RESULTS.json
 
 PROBLEMS.npz holds what `solver_speed.py` writes: initial fields, parameters, steps. Everything is float64 on the cores
-that the calling script allows. Both peers have x as the first axis, ours y: flows are transposed on their way.
+that the calling script allows. jax-cfd has x as its first axis, ours is y: its flows are
+transposed on their way.
 """
 
 import json
@@ -70,16 +71,15 @@ METHODS = {
 def run(problem: str, u0: np.ndarray, reference: np.ndarray, nu: float, all_steps: list[int], timed: int) -> list[dict]:
     """Rows of every method and number of steps: its error at T = 1, and its seconds for each batch."""
     rows = []
-    u0, reference = (u.swapaxes(-1, -2) if problem == "navier-stokes" else u for u in (u0, reference))
     for name, (make, order, spectral) in METHODS[problem].items():
         for steps in all_steps:
             step = make(u0.shape[-1], nu, 1.0 / steps, order)
-            one = jnp.asarray(u0[0] if not spectral else np.fft.rfft2(u0[0, 0]))
+            one = jnp.asarray(u0[0] if not spectral else np.fft.rfft2(u0[0, 0].T))
             end = np.asarray(repeated(step, steps)(one))
-            end = np.fft.irfft2(end)[None] if spectral else end
+            end = np.fft.irfft2(end).T[None] if spectral else end
             error = float(np.linalg.norm(end - reference[0]) / np.linalg.norm(reference[0]))
             row = {"case": problem, "method": name, "steps": steps, "error": error}
-            many = jnp.asarray(u0 if not spectral else np.fft.rfft2(u0[:, 0]))
+            many = jnp.asarray(u0 if not spectral else np.fft.rfft2(u0[:, 0].swapaxes(1, 2)))
             batched = {1: (step, one), len(u0): (jax.vmap(step), many)}
             for batch, (call, states) in batched.items():
                 count = max(2, timed // batch)

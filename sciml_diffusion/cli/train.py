@@ -24,8 +24,8 @@ def run(words: Sequence[str]) -> int:
         if config.data is not None:
             fields, origin = open_fields(config.data, config.period), str(config.data)
         else:
-            origin = leaf.fields.get("source", leaf.fields._target_.rpartition(".")[2])
             fields = select_period(instantiate(leaf.fields), config.period)
+            origin = leaf.fields.get("source") or str(fields.attrs.get("title", config.name))
         given = {"seed": config.seed, "folder": folder.partial, "resume": folder.resuming}
         prior = prior_of(instantiate(arguments(config, fields), fields=fields, **given))
         time = fields["time"].values

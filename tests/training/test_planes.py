@@ -7,6 +7,10 @@ import pytest
 import torch
 import xarray as xr
 
+from sciml_diffusion.physics.elliptic.darcy import Darcy
+from sciml_diffusion.physics.grid import Grid
+from sciml_diffusion.physics.navier_stokes import NavierStokes, fno_forcing
+from sciml_diffusion.physics.random_fields_torus import TorusRandomField
 from sciml_diffusion.prior import Prior, Variable
 from sciml_diffusion.training.augment import compose_augment, random_diagonal_shift, random_square, random_torus_shift
 from sciml_diffusion.training.fit import FitConfig
@@ -102,3 +106,24 @@ def test_unknown_symmetry():
     with pytest.raises(ValueError, match="unknown symmetry 'rotate'; known are shift"):
         compose_augment(["rotate"])
     assert compose_augment([]) is None
+
+
+@pytest.mark.parametrize("symmetry", ["turn", "diagonal-shift"])
+def test_symmetries_of_forced_flow_give_flows(symmetry):
+    """A trajectory under the forcing of x + y, turned or shifted, is what the solver makes of its first frame."""
+    grid = Grid.periodic((16, 16), (1.0, 1.0), ("y", "x"))
+    solver, law = NavierStokes(grid, 0.01, fno_forcing(grid)), TorusRandomField(modes=5)
+    w = solver.solve(law.evaluate(law.coefficients(0, [0]), grid)[:, None], 1.0, 3, 8)[:, 0]
+    moved = compose_augment([symmetry])(w.repeat(12, 1, 1, 1), torch.Generator().manual_seed(0))
+    assert len({round(float(m[0, 0, 0]), 9) for m in moved}) > 1
+    # modes above n / 3 leave the first frame at the first step: the same in both, to rounding
+    torch.testing.assert_close(solver.solve(moved[:, None, 0], 1.0, 3, 8)[:, 0], moved, rtol=0, atol=1e-12)
+
+
+def test_symmetries_of_the_square_give_solutions_of_darcy():
+    grid = Grid.cells((8, 8), (1.0, 1.0), ("y", "x"))
+    a = 1 + torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    pair = torch.cat([a, Darcy(grid).solve(a)], 1).repeat(20, 1, 1, 1)
+    moved = compose_augment(["square"])(pair, torch.Generator().manual_seed(0))
+    assert len({round(float(m[0, 0, 0]), 9) for m in moved}) == 4  # any corner may come first
+    torch.testing.assert_close(Darcy(grid).solve(moved[:, :1]), moved[:, 1:], rtol=0, atol=1e-12)
