@@ -143,7 +143,7 @@ class Smoke(Solver):
         """
         if u0.ndim == 4:
             u0 = torch.cat([u0, torch.zeros_like(u0[:, :1])], 1)
-        fields = _Counting(self).solve(u0, duration, frames, substeps, **options)
+        fields = SmokeWithExits(self).solve(u0, duration, frames, substeps, **options)
         return fields[:, :3], self.scene.count(fields[:, 3])
 
     def _forced(self, w: Velocity, density: Tensor, h: float, time: float) -> Velocity:
@@ -187,23 +187,31 @@ class Smoke(Solver):
         return moved - taken, (out + taken) * math.prod(self.scene.spacings)
 
 
-class _Counting(Solver):
-    """The same solver with the smoke that left from each cell as a fourth field."""
+class SmokeWithExits(Solver):
+    """The same solver with the smoke that left from each cell as a fourth field, "left"; see `Smoke.solve_with_exits`.
+
+    Arguments:
+        smoke: the solver.
+    """
 
     def __init__(self, smoke: Smoke):
         self.smoke, self.grid, self.fields = smoke, smoke.grid, (*smoke.fields, "left")
 
     def start(self, u: Tensor) -> State:
+        """The state of `Smoke` from fields of shape (B, 4, Y, X)."""
         density, v, w, _ = self.smoke.start(u[:, :3])
         return density, v, w, u[:, 3]
 
     def read(self, state: State) -> Tensor:
+        """Fields of shape (B, 4, Y, X)."""
         return torch.cat([self.smoke.read(state), state[3][:, None]], 1)
 
     def stepper(self, dt: float):
+        """One step of length dt on the state of `Smoke`."""
         return self.smoke.stepper(dt)
 
     def step_limit(self, u: Tensor) -> float:
+        """That of `Smoke`, for fields of shape (B, 4, Y, X)."""
         return self.smoke.step_limit(u[:, :3])
 
 

@@ -1,0 +1,102 @@
+"""Scenes and WDNO's law. Truths: counts of cells, areas, flood fill, the same smoke and streams on every grid."""
+
+import math
+
+import pytest
+import torch
+from scipy.ndimage import label
+
+from sciml_diffusion.physics.smoke.scene import WDNO_TARGET, Scene, empty_box, wdno_scene
+from sciml_diffusion.physics.smoke.solver import Smoke
+from sciml_diffusion.physics.smoke.wdno import way_path, wdno_control, wdno_smoke
+
+
+def test_faces_of_a_wall_are_closed():
+    """One solid cell in a 3 x 3 box open at the top: its four faces and three sides are closed."""
+    solid = torch.zeros(3, 3, dtype=torch.bool)
+    solid[1, 1] = True
+    v, u = Scene(solid, (1.0, 1.0), ("top",)).openness()
+    assert v.shape == (4, 3) and u.shape == (3, 4)
+    assert not v[0].any() and v[3].all() and not u[:, 0].any() and not u[:, 3].any()
+    assert not (v[1, 1] or v[2, 1] or u[1, 1] or u[1, 2]) and int(v.sum()) == 3 + 4 and int(u.sum()) == 4
+
+
+def test_regions_without_a_way_out():
+    """A closed room and the wall around it; the rest reaches the open side."""
+    solid = torch.zeros(9, 9, dtype=torch.bool)
+    solid[2:7, 2:7] = True
+    solid[3:6, 3:6] = False
+    regions = Scene(solid, (1.0, 1.0), ("left",)).regions()
+    assert sorted(int(r.sum()) for r in regions) == [9, 16]
+    assert len(Scene(solid, (1.0, 1.0)).regions()) == 3
+
+
+def test_what_leaves_is_counted_once():
+    """Exits first, then sides; the counts of all outlets sum to what left from cells that lie at one of them."""
+    exits = torch.zeros(1, 5, 5, dtype=torch.bool)
+    exits[0, 3:, 3:] = True
+    scene = Scene(torch.zeros(5, 5, dtype=torch.bool), (1.0, 1.0), ("top", "left"), exits)
+    left = torch.zeros(2, 5, 5, dtype=torch.float64)
+    left[:, -1], left[:, :, 0] = 1.0, 1.0
+    counts = scene.count(left)
+    assert scene.outlets == ("exit_0", "top", "left")
+    assert counts.tolist() == [[2.0, 3.0, 4.0]] * 2 and counts.sum() == left.sum()
+
+
+@pytest.mark.parametrize("n", [32, 64, 128])
+def test_wdno_scene_has_seven_gaps_with_an_exit_behind_each(n):
+    """Closing the seven gaps parts the rim from the inside; every exit touches a gap; one fluid region."""
+    scene = wdno_scene(n)
+    assert scene.exits.shape == (7, n, n) and scene.outlets[WDNO_TARGET] == "exit_1" and scene.open_sides == ()
+    assert label((~scene.solid).numpy())[1] == 1
+    blocked = (~scene.solid & ~scene.exits.any(0)).numpy()
+    rooms, count = label(blocked)
+    middle = rooms[n // 4, n // 2]
+    assert count >= 2 and not ((torch.from_numpy(rooms) == middle) & scene.rim)[: n // 10].any()
+    area = scene.exits.double().sum((1, 2)) * math.prod(scene.spacings)
+    assert ((area > 220) & (area <= 400)).all()  # 15 x 20 to 20 x 16, less the walls that touch them
+
+
+def test_smoke_of_wdno_is_the_same_on_every_grid():
+    """121 units of smoke, and a 64 x 64 field that is the mean of the 128 x 128 one (no wall lies there)."""
+    fine, coarse = wdno_smoke(wdno_scene(128), 3, [0, 5]), wdno_smoke(wdno_scene(64), 3, [0, 5])
+    assert torch.equal(coarse, torch.nn.functional.avg_pool2d(fine, 2))
+    assert (fine[:, 0].sum((1, 2)) == 121).all() and not fine[:, 1:].any()
+    assert torch.equal(wdno_smoke(wdno_scene(128), 3, [5]), fine[1:])
+    corner = fine[0, 0].nonzero()[0].tolist()
+    assert corner == way_path(3, 0)[0].tolist() and 22 <= corner[0] < 25 and 22 <= corner[1] < 97
+
+
+def test_control_of_wdno_has_streams_of_its_own():
+    """The same for any batch, 0 outside the rim, held for 8; frames of one leg share their mean."""
+    scene = wdno_scene(32)
+    both, one = wdno_control(scene, 1, [0, 4]), wdno_control(scene, 1, [4])
+    assert torch.equal(both.values[1:], one.values) and both.values.shape == (2, 2, 33, 32, 32)
+    assert both.interval == 8 and both.kind == "velocity" and not both.values[..., ~scene.rim].any()
+    means = both.values[..., scene.rim].mean(-1)
+    turns = means.diff(dim=-1).abs() > 0.03 * means[..., 1:].abs()  # 400 cells leave 0.5 % of the noise of 10 %
+    assert (turns.sum(-1) <= 3).all() and turns.any() and means.abs().max() < 10
+
+
+def test_run_of_wdno_keeps_its_smoke():
+    """32 cells, 128 units of time in float32: inside + left = 121 to single precision; smoke reaches an exit."""
+    scene = wdno_scene(32)
+    control = wdno_control(scene, 0, range(3))
+    smoke = Smoke(scene, momentum=None, control=control)
+    fields, left = smoke.solve_with_exits(wdno_smoke(scene, 0, range(3)).float(), 128.0, 17, 8)
+    total = fields[:, 0].sum((-1, -2)) * math.prod(scene.spacings) + left.sum(-1)
+    assert fields.dtype == torch.float32 and (total / 121 - 1).abs().max() < 1e-4
+    assert (left[:, -1].sum(-1) > 0).any() and fields[:, 0].min() > -1e-6
+
+
+def test_errors_name_what_was_expected():
+    with pytest.raises(ValueError, match="n >= 32"):
+        wdno_scene(16)
+    with pytest.raises(ValueError, match="open sides among"):
+        empty_box((4, 4), open_sides=("north",))
+    with pytest.raises(ValueError, match="solid must be bool"):
+        Scene(torch.ones(4, 4, dtype=torch.bool), (1.0, 1.0))
+    with pytest.raises(ValueError, match="exits must share no cell"):
+        Scene(torch.zeros(4, 4, dtype=torch.bool), (1.0, 1.0), (), torch.ones(2, 4, 4, dtype=torch.bool))
+    with pytest.raises(ValueError, match="must lie on the cells"):
+        Scene(torch.zeros(4, 4, dtype=torch.bool), (1.0, 1.0), (), None, torch.ones(4, 5, dtype=torch.bool))
