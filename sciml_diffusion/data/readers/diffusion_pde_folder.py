@@ -74,31 +74,42 @@ def read(
     shape, scales = open_npy(paths[0]).shape, tuple(scales or SCALES[dataset])
     if len(shape) != 3 or shape[2] != len(scales):
         raise ValueError(f"{paths[0]}: {dataset} has samples of shape (S, S, {len(scales)}); got {shape}")
-    coords = {"sample": numbers}
-    name, equation, boundary = FACTS[dataset]
-    attrs = {"title": f"DiffusionPDE {dataset}", "equation": equation, "boundary": boundary}
     read_part = partial(_read, Unchanged(paths), paths, shape, scales)
     if dataset == "burgers":
-        axes = axes or _order(path, read_part, shape)
-        dims = ("sample", *({"t": "time", "x": "x"}[axis] for axis in axes))
-        u = stacked(dims, len(paths), shape[:2], partial(read_part, 0), TEXT | {"long_name": "velocity"})
-        points = u.sizes["x"]
-        coords["time"] = time_coordinate(np.linspace(0.0, duration or 1.0, u.sizes["time"]))
-        coords["x"] = space_coordinate("x", np.arange(points) / points, 1.0)
-        return xr.Dataset({"u": u}, coords, attrs).transpose("sample", "time", "x")
-    moving = dataset.startswith("ns")
+        ds = _burgers(path, read_part, (len(paths), *shape[:2]), axes, 1.0 if duration is None else duration)
+    else:
+        ds = _pairs(path, read_part, (len(paths), *shape[:2]), dataset, duration)
+    _, equation, boundary = FACTS[dataset]
+    attrs = {"title": f"DiffusionPDE {dataset}", "equation": equation, "boundary": boundary}
+    return ds.assign_coords(sample=numbers).assign_attrs(attrs)
+
+
+def _burgers(path: Path, read_part, shape: tuple, axes: str | None, duration: float) -> xr.Dataset:
+    """Trajectories, of which the one channel holds time and space."""
+    axes = axes or _order(path, read_part, shape)
+    dims = ("sample", *({"t": "time", "x": "x"}[axis] for axis in axes))
+    u = stacked(dims, shape[0], shape[1:], partial(read_part, 0), TEXT | {"long_name": "velocity"})
+    points = u.sizes["x"]
+    coords = {"time": time_coordinate(np.linspace(0.0, duration, u.sizes["time"]))}
+    coords["x"] = space_coordinate("x", np.arange(points) / points, 1.0)
+    return xr.Dataset({"u": u}, coords).transpose("sample", "time", "x")
+
+
+def _pairs(path: Path, read_part, shape: tuple, dataset: str, duration: float | None) -> xr.Dataset:
+    """Two fields of a steady problem, or one field at two times."""
+    name, moving = FACTS[dataset][0], dataset.startswith("ns")
     if moving and (duration is None or not duration > 0):
         raise ValueError(f"{path} holds two states; give duration= > 0, the time between them (ns-nonbounded: 1)")
-    coords["time"] = time_coordinate([0.0, duration] if moving else [0.0])
-    for axis, points in zip("xy", shape[:2], strict=True):
+    coords = {"time": time_coordinate([0.0, duration] if moving else [0.0])}
+    for axis, points in zip("xy", shape[1:], strict=True):
         coords[axis] = _positions(dataset, axis, points)
-    sizes = (2 if moving else 1, *shape[:2])
+    dims, sizes = ("sample", "time", "x", "y"), (2 if moving else 1, *shape[1:])
     channels = {name: None} if moving else {name: 0, "u": 1}
     data = {
-        key: stacked(("sample", "time", "x", "y"), len(paths), sizes, partial(_timed, read_part, channel), TEXT)
+        key: stacked(dims, shape[0], sizes, partial(_timed, read_part, channel), TEXT)
         for key, channel in channels.items()
     }
-    return xr.Dataset(data, coords, attrs)
+    return xr.Dataset(data, coords)
 
 
 def _positions(dataset: str, axis: str, points: int) -> tuple:
@@ -128,7 +139,7 @@ def _timed(read_part, channel: int | None, n: int, key: tuple) -> np.ndarray:
 
 def _order(path: Path, read_part, shape: tuple) -> str:
     """The order of time and space of Burgers."""
-    axes = burgers_order(read_part(0, 0, (slice(None), slice(None)))[None], 1.0 / (shape[0] - 1), (0.01,))
+    axes = burgers_order(read_part(0, 0, (slice(None), slice(None)))[None], 1.0 / (shape[1] - 1), (0.01,))
     if axes is None:
         raise ValueError(
             f"{path}: the first frames solve Burgers with nu = 0.01 in both orders of axes or in none; give "
