@@ -133,8 +133,8 @@ def rms(values: Tensor) -> float:
 
 
 def spoilt(case: Case) -> dict[str, tuple[Tensor, Tensor]]:
-    """{control: (discrete residual, exact residual)} for fields and parameters that are wrong, on the finest grid."""
-    n, functions = case.sizes[-1], case.functions
+    """{control: (discrete residual, exact residual)} for fields and parameters that are wrong, on the middle grid."""
+    n, functions = case.sizes[1], case.functions
     out = {f"{name} doubled": case.at(n, parameters={name: 2 * value}) for name, value in case.parameters.items()}
     if not case.any_field:
         return out

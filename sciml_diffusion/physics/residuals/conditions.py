@@ -42,8 +42,9 @@ class Boundary(Residual):
         x, n = self.grid.coordinates[self.axis], self.grid.sizes[self.axis]
         edge = 0 if end == "first" else n - 1
         points = [0, 1, 2] if end == "first" else [n - 1, n - 2, n - 3]
-        if at == "wall":
-            return points, [15 / 8, -5 / 4, 3 / 8] if not slope else _outward(x, points, [2.0, -3.0, 1.0])
+        if at == "wall":  # the parabola through three points, at half a spacing outside
+            h = abs(float(x[1] - x[0]))
+            return points, [2 / h, -3 / h, 1 / h] if slope else [15 / 8, -5 / 4, 3 / 8]
         if not slope:
             return points[:1], [1.0]
         taps = stencil(x, None, 1, 2)
@@ -98,9 +99,3 @@ class Mass(Residual):
         share = (self.volumes / self.volumes.sum()).to(x)
         mean = (x * share).sum(axes, keepdim=True)
         return {"mass": (mean[:, :, 1:], -mean[:, :, :1].expand_as(mean[:, :, 1:]))}
-
-
-def _outward(x, points: list[int], weights: list[float]) -> tuple[list[int], list[float]]:
-    """Points and weights of the outward slope half a spacing outside, from the differences of three points."""
-    h = abs(float(x[1] - x[0]))
-    return points, [w / h for w in weights]

@@ -50,7 +50,8 @@ def h_minus_one(r: Tensor, grid: Grid) -> Tensor:
     """Mean square of (1 - Laplacian)^(-1/2) r: sum |r_hat|^2 / (1 + |k|^2), which weighs large scales.
 
     The residual of an elliptic equation measured so grows with the H^1 error of the solution, not with h^-2 of it.
-    Axes that do not close, and those of which rows were left out, are continued oddly about their ends.
+    Axes that do not close are continued oddly: about walls half a spacing outside, or, where rows were left out, about
+    the nodes beside those that remain.
 
     Arguments:
         r: with shape (B, C, T, *S'), S' rows of the grid's axes.
@@ -60,7 +61,10 @@ def h_minus_one(r: Tensor, grid: Grid) -> Tensor:
     squared, transformed = torch.zeros((), dtype=r.dtype, device=r.device), r
     for axis, size, spacing, period in zip(axes, grid.sizes, grid.spacings, grid.periods, strict=True):
         n = r.shape[axis]
-        if period is None or n != size:
+        if n != size:
+            zero = torch.zeros_like(transformed.narrow(axis, 0, 1))
+            transformed = torch.cat([zero, transformed, zero, -transformed.flip(axis)], axis)
+        elif period is None:
             transformed = torch.cat([transformed, -transformed.flip(axis)], axis)
         else:
             spacing = period / n
