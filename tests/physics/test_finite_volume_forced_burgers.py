@@ -47,6 +47,16 @@ def test_order_two_against_a_manufactured_solution():
     assert errors[-1] < 5e-4
 
 
+def test_steps_have_order_four():
+    """On one grid, against 16 times the steps; slope of log error over log steps, 0.2 for the next term."""
+    x, counts = nodes(31), [8, 16, 32]
+    control = torch.stack([1 - x, 2 * x])[None]
+    solver, start = ForcedBurgers(interior_grid(31), 0.05, control, 0.2), (math.pi * x).sin()[None, None]
+    fine = solver.solve(start, 0.4, 3, 512)
+    errors = [(solver.solve(start, 0.4, 3, count) - fine).abs().max().item() for count in counts]
+    assert abs(slope(counts, errors) - 4) < 0.2, errors
+
+
 def test_a_steady_forced_state_stays():
     """A control that balances a state holds it: what moves is the spatial error, 1e-3 at 64 nodes."""
     x, nu = nodes(63), 0.05

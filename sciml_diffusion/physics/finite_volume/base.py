@@ -17,7 +17,7 @@ def ssprk3(rate: Callable[[Tensor], Tensor], u: Tensor, dt: Tensor) -> Tensor:
     """One step of the strong-stability-preserving Runge-Kutta scheme of order 3: shape (B, ...) -> (B, ...).
 
     u1 = u + dt k1, u2 = u + dt (k1 + k2) / 4, u' = u + dt (k1 + k2 + 4 k3) / 6: convex combinations of Euler steps of
-    length dt, written so that dt = 0 returns u bit by bit. Source: Shu & Osher, J. Comput. Phys. 77 (1988) 439.
+    length dt. Source: Shu & Osher, J. Comput. Phys. 77 (1988) 439.
 
     Arguments:
         rate: du/dt of a state.
@@ -40,7 +40,7 @@ class FiniteVolume(Solver):
 
     Where `substeps` is not given, every sample takes steps of its own: `courant` times its limit, shortened so that
     the frame is met. A trajectory then depends on nothing but its own data, whatever batch it is solved in. Samples
-    that have met the frame wait with steps of length 0. Gradients see the lengths of steps as constants.
+    that have met the frame wait unchanged. Gradients see the lengths of steps as constants.
     """
 
     courant = 0.8  # share of the limit that steps take
@@ -124,8 +124,8 @@ class FiniteVolume(Solver):
         def run(state: Tensor, left: Tensor, most: float) -> tuple[Tensor, Tensor]:
             while most > 0 and (left > 0).any():
                 dt = self._own_steps(state, left, begin + length)
-                state = self.advance(state, dt.to(state.dtype), (begin + length - left).to(state.dtype))
-                left, most = left - dt, most - 1
+                after = self.advance(state, dt.to(state.dtype), (begin + length - left).to(state.dtype))
+                state, left, most = torch.where(dt > 0, after, state), left - dt, most - 1
             return state, left
 
         left = torch.full((len(state), *(1,) * (state.ndim - 1)), length, dtype=torch.float64, device=state.device)
