@@ -29,7 +29,7 @@ def rows(quick: bool) -> Iterator[dict]:
 
 
 def _steady_orders(resolutions: list[int]) -> Iterator[dict]:
-    for points, faces in (("cells", "harmonic"), ("cells", "arithmetic"), ("nodes", "arithmetic")):
+    for points, faces in (("cells", "harmonic"), ("nodes", "arithmetic"), ("inside", "arithmetic")):
 
         def darcy(n: int, points=points, faces=faces) -> float:
             grid = steady.grid_of(points, n)

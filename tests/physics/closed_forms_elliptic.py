@@ -13,9 +13,11 @@ PI = math.pi
 
 
 def grid_of(points: str, n: int, lengths: tuple[float, float] = (1.0, 1.0)) -> Grid:
-    """n cells, or n + 1 nodes, along each axis of a rectangle."""
+    """n cells, n + 1 nodes, or n - 1 nodes inside, along each axis of a rectangle."""
     if points == "cells":
         return Grid.cells((n, n), lengths, DIMS)
+    if points == "inside":
+        return Grid(DIMS, tuple(np.arange(1, n) * (length / n) for length in lengths), (None, None))
     return Grid.nodes((n + 1, n + 1), lengths, DIMS)
 
 

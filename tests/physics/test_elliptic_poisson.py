@@ -24,7 +24,7 @@ def slope(resolutions: list[int], errors: list[float]) -> float:
 
 
 @pytest.mark.parametrize("symbol", ["stencil", "spectral"])
-@pytest.mark.parametrize("points", ["cells", "nodes"])
+@pytest.mark.parametrize("points", ["cells", "nodes", "inside"])
 def test_sine_modes_are_eigenvectors(points, symbol):
     """Lap sin(3 pi y) sin(pi x) = -(q_y^2 + q_x^2) times itself, q replaced by 2 / h sin(q h / 2) for the stencil;
     rounding is amplified by the largest eigenvalue over the one at hand, 1e2."""
@@ -54,7 +54,7 @@ def test_waves_and_cosines_are_eigenvectors():
     assert (problem.apply(mode) + 20 * PI**2 * mode).abs().max() < 1e-11
 
 
-@pytest.mark.parametrize("points", ["cells", "nodes"])
+@pytest.mark.parametrize("points", ["cells", "nodes", "inside"])
 @pytest.mark.parametrize("k", [0.0, 1.0, 6.0])
 def test_order_two_on_a_smooth_solution(points, k):
     """Error ~ h^2, within 5 % of the order; k = 6 lies between eigenvalues, 4.44 and 7.02."""
@@ -79,6 +79,7 @@ GRIDS = [
     (Grid.cells((7, 6), (1.0, 2.0), ("y", "x")), ("dirichlet", "neumann"), "cells"),
     (Grid.nodes((7, 6), (1.0, 2.0), ("y", "x")), "dirichlet", "nodes"),
     (Grid(("y", "x"), (np.arange(7) / 7 + 0.1, np.linspace(0, 1, 6)), (1.0, None)), "dirichlet", "nodes"),
+    (Grid.cells((7, 6), (1.0, 2.0)), "dirichlet", "inside"),
     (Grid.periodic((6, 7), (1.0, 2.0)), "dirichlet", "cells"),
     (Grid.periodic((4, 5, 6), (1.0, 2.0, 3.0)), "dirichlet", "cells"),
     (Grid.cells((9,), (1.0,)), "neumann", "cells"),

@@ -23,16 +23,17 @@ class Darcy(Steady):
     |---|---|---|---|
     | recommended for own data | cells | harmonic | any |
     | FNO and DiffusionPDE (before their interpolation between nodes and cells) | nodes | arithmetic | 1 |
-    | PDEBench | cells | arithmetic | beta |
+    | PDEBench (its ghost cells hold u = 0) | inside | arithmetic | beta |
 
     "cells": walls half a cell outside the first and last point, where the flux is 2 a u / h. "nodes": walls on the
-    outermost points, where u = 0 and a only enters through the means.
+    outermost points, where u = 0 and a only enters through the means. "inside": walls one step outside the first and
+    last point, where the flux is a u / h.
     Source: Eymard, Gallouet & Herbin, Finite Volume Methods (2000); Z. Li et al., Fourier Neural Operator (2021).
 
     Arguments:
         grid: equispaced axes between walls, one to three of them.
         source: f where `solve` is given none: float, or Tensor of shape (B,), (*S) or (B, 1, *S).
-        points: "cells" or "nodes".
+        points: "cells", "nodes" or "inside".
         faces: "harmonic" or "arithmetic".
         no_flow: names of axes whose walls let nothing through (cells only); one axis must keep u = 0.
         method: "auto", "direct" or "iterative", as in `FluxFormSolver`.
@@ -92,7 +93,7 @@ class Darcy(Steady):
     def apply(self, a: Tensor, u: Tensor) -> Tensor:
         """-div(a grad u), zero on wall nodes: a and u of shape (B, 1, *S) -> (B, 1, *S).
 
-        With nodes, u on the walls enters as it is given; with cells, walls have u = 0.
+        With nodes, u on the walls enters as it is given; otherwise it is 0 there.
         """
         total, count = 0, len(self.grid.dims)
         for axis, face in zip(range(-count, 0), self.transmissibilities(a), strict=True):
@@ -113,7 +114,7 @@ class Darcy(Steady):
     def transmissibilities(self, a: Tensor) -> tuple[Tensor, ...]:
         """a_face / h^2 on the faces of each axis i, walls included: (B, 1, *S) -> shape (B, *I), I_i one more.
 
-        I are the sizes of the interior. Faces on walls between cells have 2 a / h^2, or 0 where nothing flows.
+        I are the sizes of the interior. Walls have 2 a / h^2 with cells (0 where nothing flows) and a / h^2 inside.
         """
         result, count = [], len(self.grid.dims)
         for axis in range(-count, 0):
@@ -123,8 +124,8 @@ class Darcy(Steady):
             n = values.shape[axis]
             low, high = values.narrow(axis, 0, n - 1), values.narrow(axis, 1, n - 1)
             face = 2 * low * high / (low + high) if self.faces == "harmonic" else (low + high) / 2
-            if self.points == "cells":
-                wall = 0.0 if self.grid.dims[axis] in self.no_flow else 2.0
+            if self.points != "nodes":
+                wall = 1.0 if self.points == "inside" else 0.0 if self.grid.dims[axis] in self.no_flow else 2.0
                 face = torch.cat([wall * values.narrow(axis, 0, 1), face, wall * values.narrow(axis, n - 1, 1)], axis)
             result.append(face / self.grid.spacings[axis] ** 2)
         return tuple(result)

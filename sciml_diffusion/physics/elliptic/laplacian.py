@@ -10,7 +10,7 @@ from ..cosine import dct, dst, idct, idst
 from ..grid import Grid
 
 WALLS = ("dirichlet", "neumann")
-POINTS = ("cells", "nodes")
+POINTS = ("cells", "nodes", "inside")
 SYMBOLS = ("stencil", "spectral")
 
 
@@ -19,17 +19,17 @@ class Laplacian:
 
     Its eigenvectors are products of sin(q x) or cos(q x) (walls) and exp(i q x) (periodic), where q = pi k / L or
     2 pi k / L, with the eigenvalue -sum_axes (2 / h sin(q h / 2))^2 of the second difference of order 2 ("stencil"), or
-    -sum_axes q^2 ("spectral"). Walls lie half a cell outside the first and last cell centre, or on the first and last
-    node. Source: LeVeque, Finite Difference Methods (2007), chapters 2 and 3.
+    -sum_axes q^2 ("spectral"). Walls lie half a cell outside the first and last point ("cells"), on them ("nodes"), or
+    a step outside ("inside"). Source: LeVeque, Finite Difference Methods (2007), chapters 2 and 3.
 
     Arguments:
         grid: equispaced; an axis with a period is periodic, the others lie between walls.
         walls: "dirichlet" or "neumann", for all axes between walls or one for each axis of the grid.
-        points: "cells" or "nodes": where the values lie between walls.
+        points: "cells", "nodes" or "inside": where the values lie between walls.
         symbol: "stencil" or "spectral".
 
     Raises:
-        ValueError: unknown words, an axis that is not equispaced, neumann walls with nodes.
+        ValueError: unknown words, an axis that is not equispaced, neumann walls without cells.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Laplacian:
 
     @property
     def _sine_type(self) -> int:
-        return 1 if self.points == "nodes" else 2
+        return 2 if self.points == "cells" else 1
 
     def _axis_eigenvalues(self, axis: int) -> Tensor:
         """Eigenvalues along one axis, shaped to broadcast over the coefficients."""
@@ -125,20 +125,21 @@ class Laplacian:
         elif self.points == "cells":
             q = math.pi / (n * h) * torch.arange(1, n + 1, dtype=torch.float64)
         else:
-            q = math.pi / ((n - 1) * h) * torch.arange(1, n - 1, dtype=torch.float64)
+            inside = n - 2 if self.points == "nodes" else n
+            q = math.pi / ((inside + 1) * h) * torch.arange(1, inside + 1, dtype=torch.float64)
         values = -(q**2) if self.symbol == "spectral" else -((2 / h * torch.sin(q * h / 2)) ** 2)
         return values.reshape(-1, *(1,) * (len(self.kinds) - 1 - axis))
 
     def _second_difference(self, u: Tensor, axis: int, kind: str) -> Tensor:
-        """(u_{j+1} - 2 u_j + u_{j-1}) / h^2 on the interior; ghost values -u or u behind a wall of cells."""
+        """(u_{j+1} - 2 u_j + u_{j-1}) / h^2 on the interior; beyond walls the ghosts -u or u (cells), or 0 (inside)."""
         others = list(self.interior)
         if kind != "periodic" and self.points == "nodes":
             others[axis] = slice(None)
         u = u[(..., *others)].movedim(axis, -1)
         if kind == "periodic":
             u = torch.cat([u[..., -1:], u, u[..., :1]], -1)
-        elif self.points == "cells":
-            sign = -1 if kind == "dirichlet" else 1
+        elif self.points != "nodes":
+            sign = 0 if self.points == "inside" else -1 if kind == "dirichlet" else 1
             u = torch.cat([sign * u[..., :1], u, sign * u[..., -1:]], -1)
         return u.diff(n=2).movedim(-1, axis) / self.grid.spacings[axis] ** 2
 
@@ -153,7 +154,7 @@ class Laplacian:
         if self.points not in POINTS or self.symbol not in SYMBOLS:
             raise ValueError(f"points are {POINTS} and symbols {SYMBOLS}; got {self.points!r} and {self.symbol!r}")
         pairs = zip(self.grid.periods, self.walls, strict=True)
-        if self.points == "nodes" and any(wall == "neumann" and period is None for period, wall in pairs):
+        if self.points != "cells" and any(wall == "neumann" and period is None for period, wall in pairs):
             raise ValueError("neumann walls need points='cells': the walls lie between cells, half a cell outside")
         check_equispaced(self.grid, 3 if self.points == "nodes" else 1)
 

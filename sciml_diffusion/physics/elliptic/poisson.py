@@ -17,7 +17,7 @@ class Poisson(Steady):
     Arguments:
         grid: equispaced, in one to three dimensions; an axis with a period is periodic.
         walls: "dirichlet" (u = 0) or "neumann" (zero slope), one for all or one for each axis.
-        points: "cells" (walls half a cell outside) or "nodes" (walls on the outermost nodes).
+        points: "cells" (walls half a cell outside), "nodes" (walls on the outer points) or "inside" (a step outside).
         symbol: "stencil" (second differences of order 2) or "spectral" (exact derivatives of the eigenvectors).
 
     Raises:
