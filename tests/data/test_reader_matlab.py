@@ -13,6 +13,9 @@ from sciml_diffusion.data.axis_order import fno_forcing, navier_stokes_order
 from sciml_diffusion.data.container import grid_of, to_tensor
 from sciml_diffusion.data.open import open_path
 from sciml_diffusion.physics.burgers import Burgers
+from sciml_diffusion.physics.elliptic.darcy import Darcy
+from sciml_diffusion.physics.elliptic.helmholtz import Helmholtz
+from sciml_diffusion.physics.elliptic.poisson import Poisson
 from sciml_diffusion.physics.grid import Grid
 from sciml_diffusion.physics.navier_stokes import NavierStokes
 
@@ -199,6 +202,22 @@ def test_darcy_points_are_nodes_where_the_rim_is_zero(tmp_path, version, nodes, 
     assert ("nodes" in ds.attrs["grid"]) == nodes
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_darcy_solves_its_equation(tmp_path, version):
+    """A solution of ours on nodes: what is read has a small residual on the stencil that the attributes name, and a
+    large one where the coefficient of the file is turned around. 1e-3: float32 of u, over h^2."""
+    rng, points = np.random.default_rng(0), 21
+    a = torch.from_numpy(np.where(rng.standard_normal((3, 1, 3, 3)) > 0, 12.0, 3.0)).repeat_interleave(7, 2)
+    a = a.repeat_interleave(7, 3)
+    u = Darcy(Grid.nodes((points, points), (1.0, 1.0)), points="nodes", faces="arithmetic").solve(a)
+    ds = open_path(save_matlab(tmp_path / "d", version, coeff=a[:, 0].numpy(), sol=u[:, 0].numpy().astype("f4")))
+    problem = Darcy(grid_of(ds), points=ds.attrs["points"], faces=ds.attrs["faces"])
+    fields = to_tensor(ds, ["a", "u"], dtype=torch.float64)[:, 0]
+    coefficient, solution = fields[:, :1], fields[:, 1:]
+    assert problem.residual(coefficient, solution).abs().max() < 1e-3  # of f = 1
+    assert problem.residual(coefficient.mT, solution).abs().max() > 0.3
+
+
 def test_both_kinds_of_coefficients_and_sources(tmp_path):
     a, u = layers(16, False)
     both = {"thresh_a_data": a, "thresh_p_data": u, "lognorm_a_data": a / 3, "lognorm_p_data": u * 3}
@@ -211,17 +230,20 @@ def test_both_kinds_of_coefficients_and_sources(tmp_path):
 
 @pytest.mark.parametrize(("name", "k"), [("phi_data", 0.0), ("psi_data", 1.0)])
 def test_sources_and_solutions_satisfy_the_equation(tmp_path, name, k):
-    """u = sin pi x sin 2 pi y: lap u + k^2 u = f with the five-point stencil, whose error is of second order."""
-    x = np.linspace(0, 1, 33)
-    u = np.sin(math.pi * x)[:, None] * np.sin(2 * math.pi * x)[None] * np.ones((2, 1, 1))
-    f = (k**2 - 5 * math.pi**2) * u
-    ds = open_path(save_matlab(tmp_path / "p", "v5", f_data=f, **{name: u}))
-    u, f, h = ds.u.isel(time=0), ds.f.isel(time=0), float(ds.x[1])
-    lap = (u.shift(x=1) + u.shift(x=-1) + u.shift(y=1) + u.shift(y=-1) - 4 * u) / h**2
-    residual = (lap + ds.attrs.get("k", 0.0) ** 2 * u - f).isel(x=slice(1, -1), y=slice(1, -1))
-    assert float(abs(residual).max()) < 0.02 * float(abs(f).max())
+    """Our solutions of random sources: what is read has no residual but float32 of u, over h^2; turned around, it has."""
+    f = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 1, 17, 17)))
+    grid = Grid.nodes((17, 17), (1.0, 1.0))
+    u = (Helmholtz(grid, k, points="nodes") if k else Poisson(grid, points="nodes")).solve(f)
+    arrays = {"f_data": f[:, 0].numpy(), name: u[:, 0].numpy()}
+    ds = open_path(save_matlab(tmp_path / "p", "v5", **arrays))
+    assert ds.attrs.get("k", 0.0) == k
+    problem = Helmholtz(grid_of(ds), ds.attrs["k"], points="nodes") if k else Poisson(grid_of(ds), points="nodes")
+    fields = to_tensor(ds, ["f", "u"], dtype=torch.float64)[:, 0]
+    source, solution = fields[:, :1], fields[:, 1:]
+    assert problem.residual(source, solution).abs().max() < 1e-4
+    assert problem.residual(source.mT, solution).abs().max() > 1
     with pytest.raises(ValueError, match="of one shape"):
-        open_path(save_matlab(tmp_path / "p", "v5", f_data=f.values[:, :9], **{name: u.values}))
+        open_path(save_matlab(tmp_path / "p", "v5", **(arrays | {"f_data": f[:, 0, :9].numpy()})))
 
 
 @pytest.mark.parametrize("version", VERSIONS)

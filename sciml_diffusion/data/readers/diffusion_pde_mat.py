@@ -61,5 +61,6 @@ def read(path: Path, coefficient: str = "thresh", k: float = 1.0) -> xr.Dataset:
         "equation": SOURCES[solution],
         "boundary": "u = 0 on the rim of the unit square",
         "grid": "nodes, both ends included",
+        "points": "nodes",
     } | ({"k": float(k)} if solution == "psi_data" else {})
     return xr.Dataset({"f": steady(path, f), "u": steady(path, u)}, coords, attrs)

@@ -82,7 +82,7 @@ def darcy(path: Path, coefficient: str, solution: str, title: str) -> xr.Dataset
         "equation": "-div(a grad u) = 1",
         "boundary": "u = 0 on the rim of the unit square",
         "grid": "nodes, both ends included" if nodes else "cell centres",
-    }
+    } | ({"points": "nodes", "faces": "arithmetic"} if nodes else {"points": "cells"})
     return xr.Dataset({"a": steady(path, a), "u": steady(path, u)}, coords, attrs)
 
 

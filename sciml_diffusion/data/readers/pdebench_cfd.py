@@ -26,7 +26,7 @@ def recognises(probe: Probe) -> bool:
 
 
 def read(path: Path, split: str | None = None, boundary: str | None = None) -> xr.Dataset:
-    """density, velocity (in 1-D) or velocity_x, velocity_y[, velocity_z], pressure (sample, time, x[, y[, z]]).
+    """density, velocity_x[, velocity_y[, velocity_z]] and pressure (sample, time, x[, y[, z]]).
 
     Arguments:
         path: of the file.
@@ -41,8 +41,7 @@ def read(path: Path, split: str | None = None, boundary: str | None = None) -> x
     axes = AXES[: _dimensions(path)]
     needed = KEYS | {f"V{axis}" for axis in axes} | {f"{axis}-coordinate" for axis in axes}
     stated, coordinates, frames = look(path, needed, axes)
-    velocities = {f"velocity_{axis}": f"V{axis}" for axis in axes} if len(axes) > 1 else {"velocity": "Vx"}
-    names = {"density": "density"} | velocities | {"pressure": "pressure"}
+    names = {"density": "density"} | {f"velocity_{axis}": f"V{axis}" for axis in axes} | {"pressure": "pressure"}
     layout = ("sample", "time", *axes)
     data = {
         name: hdf5_field(path, key, layout, {"units": "1", "long_name": name.replace("_", " along ")})

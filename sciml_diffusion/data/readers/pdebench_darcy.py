@@ -46,5 +46,7 @@ def read(path: Path, split: str | None = None) -> xr.Dataset:
         "equation": "-div(a grad u) = beta",
         "boundary": "u = 0 on the rim of the unit square",
         "grid": "cell centres",
+        "points": "inside",  # as physics.elliptic.Darcy names the stencil of these data
+        "faces": "arithmetic",
     } | {name: stated[name] for name in ("beta",) if name in stated}
     return of_split(xr.Dataset({"a": steady(path, a), "u": u}, coords, attrs), split)
