@@ -122,7 +122,7 @@ class Tracer(Solver):
 
     def _values(self, value: float | Tensor, name: str | None) -> Tensor:
         """A number, (B,) values or a map (B | 1, *S), to multiply fields of shape (B, *S)."""
-        value, axes = torch.as_tensor(value), len(self.grid.dims)
+        value, axes = torch.as_tensor(value, dtype=torch.float64), len(self.grid.dims)
         if name is not None and not (value.detach() >= 0).all():
             raise ValueError(f"{name} must be >= 0; its smallest value is {float(value.detach().min())}")
         if value.ndim == 1:

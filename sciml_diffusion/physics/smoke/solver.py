@@ -61,10 +61,10 @@ class Smoke(Solver):
     ):
         if transport not in (*SCHEMES, "flux"):
             raise ValueError(f"transport must be one of {(*SCHEMES, 'flux')}; got {transport!r}")
-        if not (torch.as_tensor(viscosity) >= 0).all():
-            raise ValueError(f"the viscosity must be >= 0; got {viscosity}")
         self.scene, self.grid, self.control = scene, scene.grid, control
-        self.viscosity, self.buoyancy = torch.as_tensor(viscosity), torch.as_tensor(buoyancy)
+        self.viscosity, self.buoyancy = (torch.as_tensor(v, dtype=torch.float64) for v in (viscosity, buoyancy))
+        if not (self.viscosity >= 0).all():
+            raise ValueError(f"the viscosity must be >= 0; got {viscosity}")
         self.projection = projection or Projection(scene)
         self.momentum = Advection(scene, momentum) if momentum is not None else None
         self.transport = FluxForm(scene) if transport == "flux" else Advection(scene, transport)
