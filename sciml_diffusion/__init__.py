@@ -5,27 +5,29 @@ The names of the facade are resolved on first use, so that importing the package
 
 __version__ = "0.1.0"
 
-_FACADE = (
-    "fit_prior",
-    "generate",
-    "leave_stations_out",
-    "load_prior",
-    "observe",
-    "open_dataset",
-    "plot",
-    "posterior",
-    "sample",
-    "score",
-)
+_FACADE = {  # name -> module that defines it
+    "fit_prior": "api",
+    "from_arrays": "data.arrays",
+    "from_xarray": "data.arrays",
+    "generate": "api",
+    "leave_stations_out": "api",
+    "load_prior": "api",
+    "observe": "api",
+    "open_dataset": "api",
+    "plot": "api",
+    "posterior": "api",
+    "sample": "api",
+    "score": "api",
+}
 
 __all__ = ["__version__", *_FACADE]
 
 
 def __getattr__(name: str):
     if name in _FACADE:
-        from . import api
+        from importlib import import_module
 
-        return getattr(api, name)
+        return getattr(import_module(f".{_FACADE[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}; the facade is {', '.join(_FACADE)}")
 
 

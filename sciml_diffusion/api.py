@@ -19,20 +19,20 @@ ZOO = Path(__file__).parent / "zoo"
 
 
 def open_dataset(source: "str | Path", format: str | None = None, **options) -> "xr.Dataset":
-    """Opens a shipped sample by name, or any file of a supported format by path, as canonical fields.
+    """Opens a shipped sample by name, or any file, folder or URL of a supported format, as canonical fields.
 
     Arguments:
-        source: name of a shipped sample, or path of a file or folder; formats are told apart by content.
+        source: name of a shipped sample; path of a file, or of a folder that is one data set or holds files of one
+            kind; URL of a Zarr store. Formats are told apart by content.
         format: name of the format, where the content leaves it open.
         options: what that format needs beside the file, for example dt=0.1 where it holds no times.
     Raises:
         FileNotFoundError: no such file.
         ValueError: an unknown name (near names are suggested); a file of no known format, truncated, or without time.
     """
-    from .data.catalogue import resolve
-    from .data.open import open_path
+    from .data.locate import open_source
 
-    return open_path(resolve(source), format, **options)
+    return open_source(source, format, **options)
 
 
 def load_prior(source: "str | Path") -> Prior:

@@ -221,7 +221,7 @@ def test_celsius_taken_for_kelvin_is_noticed(prior):
         (lambda prior: sd.posterior(prior, sd.observe(table().assign(latitude=10.0)), progress=False), "52"),
         (lambda prior: sd.posterior(prior, sd.observe(table().assign(variable="u10")), progress=False), "t2m"),
         (lambda prior: sd.observe(table().assign(std=0.0)), "std"),
-        (lambda prior: sd.generate("burger"), "did you mean burgers.$"),
+        (lambda prior: sd.generate("burger"), "did you mean burgers"),
         (lambda prior: sd.posterior(prior, table()), "table of sensors; got DataFrame.*observe"),
         (lambda prior: sd.leave_stations_out(prior, "stations.csv"), "table of sensors; got str"),
         (lambda prior: sd.posterior(prior, sd.observe(table()), covarience="auto"), "options are covariance"),
