@@ -1,23 +1,34 @@
 """sciml-diffusion info: what is known about a dataset, a file, a prior or a run folder."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..resources import resource_folder
+from .about import prior, run_folder
 from .compose import compose
-from .show import facts, table
+from .describe import describe_fields
 
 
 def run(words: Sequence[str]) -> int:
     """Prints a description; returns the exit code."""
     config = compose("info", [word if "=" in word else f"name={word}" for word in words])
-    print(describe(str(config.name)))
+    from omegaconf import OmegaConf
+
+    settings = OmegaConf.to_container(config, resolve=True)
+    name = str(settings.pop("name"))
+    if not isinstance(settings["options"], dict | None):
+        raise ValueError(f"options are written 'options={{dt: 0.1}}', got {settings['options']!r}")
+    print(describe(name, **settings))
     return 0
 
 
-def describe(name: str) -> str:
+def describe(name: str, format: str | None = None, options=None, plot: str | None = None) -> str:
     """A description of the thing that a name or path stands for.
+
+    Arguments:
+        name: shipped name, or path.
+        format, options: of a file of fields, see `open_dataset`.
+        plot: path of a picture of the fields, which is written.
 
     Raises:
         FileNotFoundError: there is no such thing. ValueError: it cannot be read.
@@ -33,47 +44,32 @@ def describe(name: str) -> str:
     shipped = (api.ZOO / name / "prior.json").is_file()
     parts = [prior(api.load_prior(name))] if shipped else []
     if not shipped or (resource_folder("datasets") / name / f"{name}.nc").is_file():
-        parts.append(dataset(name, api.open_dataset(name)))
+        fields = api.open_dataset(name, format, **(options or {}))
+        parts.append(dataset(name, fields))
+        if plot is not None:
+            parts.append(picture(fields, Path(plot)))
+    elif plot is not None:
+        raise ValueError(f"plot= draws fields, but {name} is a prior without any; give a dataset or a file")
     return "\n\n".join(parts)
-
-
-def prior(prior) -> str:
-    """Variables, grid, window and card of a prior."""
-    axes = zip(prior.grid.dims, prior.grid.coordinates, strict=True)
-    axes = {dim: f"{values[0]:g} ... {values[-1]:g} ({len(values)})" for dim, values in axes}
-    variables = ", ".join(f"{v.name} [{v.units}]" for v in prior.variables)
-    parameters = sum(p.numel() for p in prior.denoiser.parameters())
-    known = {"variables": variables, "grid": axes, "window": f"{prior.window} frames, {_duration(prior.step)} apart"}
-    known |= {"denoiser": type(prior.denoiser).__name__, "parameters": parameters, "card": prior.card}
-    return "prior\n" + facts(known, "  ")
-
-
-def _duration(step) -> str:
-    """A time between frames in words."""
-    import numpy as np
-
-    return f"{step / np.timedelta64(1, 'h'):g} h" if isinstance(step, np.timedelta64) else f"{step:g}"
 
 
 def dataset(name: str, fields) -> str:
     """Variables, axes and card of fields."""
-    lines = [f"dataset\n{fields}"]
+    lines = [describe_fields(name, fields)]
     card = resource_folder("datasets") / name / "README.md"
     if card.is_file():
         lines.append(card.read_text(encoding="utf-8").strip())
     return "\n\n".join(lines)
 
 
-def run_folder(folder: Path) -> str:
-    """Files, versions and metrics of a run folder."""
-    settings = (folder / "config.yaml").read_text(encoding="utf-8").strip()
-    if not (folder / "metrics.json").is_file():
-        return f"unfinished run in {folder}\n\n{settings}"
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    versions = json.loads((folder / "versions.json").read_text(encoding="utf-8"))
-    files = ", ".join(sorted(p.name for p in folder.iterdir()))
-    lines = [f"run in {folder}\n" + facts({"files": files} | versions, "  "), settings]
-    nested = all(isinstance(m, dict) and all(isinstance(v, dict) for v in m.values()) for m in metrics.values())
-    if metrics:
-        lines.append(table(metrics) if nested else facts(metrics))
-    return "\n\n".join(lines)
+def picture(fields, path: Path) -> str:
+    """Draws a first look at fields; says where it is."""
+    from ..evaluate.quicklook import plot_fields
+
+    path = path.expanduser()
+    figure = plot_fields(fields)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    figure.savefig(partial, format=path.suffix[1:] or "png", dpi=110)
+    partial.replace(path)
+    return f"picture: {path}"

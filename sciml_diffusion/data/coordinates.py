@@ -24,7 +24,7 @@ def time_axis(ds: xr.Dataset) -> xr.Dataset:
         )
     if "valid_time" in ds.coords and ds["valid_time"].dims in ((), ("time",)) and "time" in ds.coords:
         if ds["valid_time"].dims == ds["time"].dims:
-            ds = ds.assign_coords(time=(ds["time"].dims, ds["valid_time"].values, ds["time"].attrs))
+            ds = ds.assign_coords(time=(ds["time"].dims, ds["valid_time"].values, ds["valid_time"].attrs))
     if "time" in ds.coords and "time" not in ds.dims and ds["time"].ndim == 0:
         ds = ds.expand_dims("time")
     if "time" not in ds.dims or "time" not in ds.coords:
