@@ -1,4 +1,4 @@
-"""MATLAB files, up to v7 through SciPy and v7.3 through HDF5, with axes in MATLAB's order."""
+"""MATLAB files, v5 to v7 and v7.3 (HDF5), with axes in MATLAB's order."""
 
 from functools import lru_cache, partial
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from .matlab_v5 import arrays
 from .on_disk import on_disk, outer
 
 HDF5_MARK = b"MATLAB 7.3"
@@ -23,11 +24,8 @@ def variables(path: Path) -> dict[str, tuple[int, ...]]:
 
             with h5py.File(path, "r") as file:
                 return {name: item.shape[::-1] for name, item in file.items() if isinstance(item, h5py.Dataset)}
-        from scipy.io import whosmat
-
-        _check_complete(path)
-        return {name: tuple(shape) for name, shape, kind in whosmat(str(path)) if kind not in {"cell", "struct"}}
-    except Exception as error:  # both libraries have many errors for a damaged file
+        return {name: stored.shape for name, stored in arrays(path).items()}
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
         why = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise ValueError(f"{path} is a MATLAB file that cannot be read ({why}); it is damaged or incomplete") from error
 
@@ -39,7 +37,7 @@ def is_hdf5(path: Path) -> bool:
 
 
 def matlab_field(path: Path, name: str, layout: tuple[str | int, ...], attrs: dict | None = None) -> xr.Variable:
-    """A lazy float32 variable. Files of v7.3 are read in parts; those before, which cannot be, keep the last two whole.
+    """A lazy float32 variable, read in parts; packed variables before v7.3 are unpacked whole, and the last two kept.
 
     Arguments:
         path: MATLAB file.
@@ -62,29 +60,12 @@ def small(path: Path, name: str) -> np.ndarray:
     return np.asarray(values, dtype=np.float64).ravel()
 
 
-def _check_complete(path: Path) -> None:
-    """Raises ValueError where the last array of a v5 file is cut short, which SciPy passes over.
-
-    After a header of 128 bytes each array has a tag of two 32-bit numbers, the second its length.
-    """
-    size = Path(path).stat().st_size
-    with Path(path).open("rb") as file:
-        order = "<" if file.read(128)[126:] == b"IM" else ">"
-        place = 128
-        while place < size:
-            file.seek(place)
-            tag = file.read(8)
-            place += 8 + (int(np.frombuffer(tag, f"{order}u4")[1]) if len(tag) == 8 else size)
-    if place != size:
-        raise ValueError(f"it ends after {size} bytes")
-
-
 def _read(path: Path, name: str, layout: tuple[str | int, ...], key: tuple) -> np.ndarray:
     """Part of a variable: one key for each named axis of the layout."""
     parts = iter(key)
     full = tuple(next(parts) if isinstance(part, str) else part for part in layout)
     if not is_hdf5(path):
-        return outer(_whole(path, Path(path).stat().st_mtime_ns, name), full)
+        return outer(_opened(path, Path(path).stat().st_mtime_ns, name), full)
     import h5py
 
     with h5py.File(path, "r") as file:
@@ -92,12 +73,6 @@ def _read(path: Path, name: str, layout: tuple[str | int, ...], key: tuple) -> n
 
 
 @lru_cache(maxsize=2)
-def _whole(path: Path, stamp: int, name: str) -> np.ndarray:
-    """A variable of a file of v7 or before."""
-    from scipy.io import loadmat
-
-    try:
-        return loadmat(str(path), variable_names=[name])[name]
-    except Exception as error:
-        why = (str(error) or type(error).__name__).splitlines()[0][:200]
-        raise ValueError(f"{path}: {name} cannot be read ({why}); the file is damaged or incomplete") from error
+def _opened(path: Path, stamp: int, name: str) -> np.ndarray:
+    """A variable of a file before v7.3: a memory map, or unpacked in memory."""
+    return arrays(path)[name].open(path)

@@ -230,7 +230,7 @@ def test_both_kinds_of_coefficients_and_sources(tmp_path):
 
 @pytest.mark.parametrize(("name", "k"), [("phi_data", 0.0), ("psi_data", 1.0)])
 def test_sources_and_solutions_satisfy_the_equation(tmp_path, name, k):
-    """Our solutions of random sources: what is read has no residual but float32 of u, over h^2; turned around, it has."""
+    """Our solutions of random sources: what is read has no residual but float32 of u, over h^2."""
     f = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 1, 17, 17)))
     grid = Grid.nodes((17, 17), (1.0, 1.0))
     u = (Helmholtz(grid, k, points="nodes") if k else Poisson(grid, points="nodes")).solve(f)
