@@ -32,7 +32,8 @@ def random_mirror(x: Tensor, generator: torch.Generator) -> Tensor:
 def random_turn(x: Tensor, generator: torch.Generator) -> Tensor:
     """w(x, y) -> -w(y, x + 1/2) with probability 1/2: vorticity forced by 0.1 (sin + cos)(2 pi (x + y)) keeps its law.
 
-    Exchanging x and y turns vorticity and forcing around; half a period turns the forcing back. Shape (N, C, n, n).
+    Exchanging x and y turns vorticity and forcing around; half a period turns the forcing back. Events have the
+    shape (N, C, n, n).
     """
     return _half(x, -x.transpose(-1, -2).roll(x.shape[-1] // 2, -1), generator)
 

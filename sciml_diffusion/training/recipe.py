@@ -88,12 +88,9 @@ def train_prior(
     more = {"folder": folder, "resume": resume, "progress": progress}
     augment = compose_augment(source.symmetries if symmetries is None else symmetries)
     report = fit(denoiser, train, check, objective, config, seed=seed, augment=augment, **more)
-    card = {"seed": seed, **vars(report), "fit": vars(config)}
-    card["parameters"] = sum(p.numel() for p in denoiser.backbone.parameters())
     if anchored:
         denoiser = _calibrated(denoiser, source, check, seed)
-        levels = denoiser.log_sigma.exp()
-        card["beta"] = {f"{s:.4g}": round(float(b), 4) for s, b in zip(levels, denoiser.beta, strict=True)}
+    card = {"seed": seed, **vars(report), "fit": vars(config)} | _facts(denoiser)
     parts = (source.codec, source.grid, source.variables, source.window, source.step, source.sigma_range)
     return PriorParts(denoiser.requires_grad_(False), *parts, card)
 
@@ -115,6 +112,15 @@ def _untrained(source: Source, network: dict, anchored: bool, seed: int) -> Trai
         return PreconditionedDenoiser(backbone, source.anchor.event)
     low, high = (math.log(s) for s in source.sigma_range)
     return AnchoredDenoiser.untrained(source.anchor, backbone, torch.linspace(low, high, NODES))
+
+
+def _facts(denoiser: TrainableDenoiser) -> dict:
+    """Size of the network, and how far it is trusted by noise level."""
+    facts = {"parameters": sum(p.numel() for p in denoiser.backbone.parameters())}
+    if isinstance(denoiser, AnchoredDenoiser):
+        levels = denoiser.log_sigma.exp()
+        facts["beta"] = {f"{s:.4g}": round(float(b), 4) for s, b in zip(levels, denoiser.beta, strict=True)}
+    return facts
 
 
 def _calibrated(denoiser: AnchoredDenoiser, source, check: Tensor, seed: int) -> AnchoredDenoiser:
