@@ -59,10 +59,9 @@ def test_other_period_is_a_change_of_units():
 
 
 def test_a_front_travels_at_its_mean_speed():
-    """u = c - (j / 2) tanh(j (x - c t) / (4 nu)) is exact on the line.
+    """u = c - (j / 2) tanh(j (x - c t) / (4 nu)) is exact on the line; here a smooth rise closes the period.
 
-    Two fronts half a period apart, one rising: before they feel each other the falling one keeps its shape and its
-    speed. It is 0.02 wide and 0.5 from the other, whose tails are exp(-25) there; ends of the fan stay away from it.
+    What the rise changes runs into the front: 1e-6 within 0.05 of it by t = 0.1, on any finer grid.
     """
     nu, jump, speed, points = 0.01, 1.0, 0.4, 512
 
@@ -72,8 +71,8 @@ def test_a_front_travels_at_its_mean_speed():
     x = positions(points) - 0.5
     u0 = torch.where(x.abs() < 0.25, front(x), speed - jump / 2 * torch.sin(2 * math.pi * x))
     u = Burgers(grid(points), nu).solve(u0[None, None], 0.1, 2, 40)[0, 0, -1]
-    near = (x - speed * 0.1).abs() < 0.06
-    assert (u - front(x - speed * 0.1))[near].abs().max() < 1e-3
+    near = (x - speed * 0.1).abs() < 0.05
+    assert (u - front(x - speed * 0.1))[near].abs().max() < 2e-6
 
 
 def test_mean_is_conserved_and_energy_decays():
