@@ -165,8 +165,11 @@ def finer(solver: Solver, refine: int) -> Solver:
 
 
 def to_final(solver: Solver, u: Tensor, duration: float) -> Tensor:
-    """The fields after a time that is not kept, shape (B, C, *S) -> (B, C, *S); 0 leaves them as they are."""
-    return solver.solve(u, duration, 2)[:, :, -1] if duration > 0 else u
+    """The fields after a time that is not kept, shape (B, C, *S) -> (B, C, *S); 0 leaves them as they are.
+
+    The step is looked up anew after each unit of time.
+    """
+    return solver.solve(u, duration, 2 + int(duration))[:, :, -1] if duration > 0 else u
 
 
 def coarse(u: Tensor, ratio: int, axes: int = 1) -> Tensor:

@@ -51,7 +51,7 @@ class CompressibleGenerator(Generator):
     law = "PDEBench's: random sums of 3 sines for each field (random), or a jump of each field (shock)"
     boundary = "as boundary_kind says"
     solver = "finite volumes: MC-limited slopes, HLLC flux, SSPRK3 (order 2 where smooth, 1 at shocks), float64"
-    block = 8
+    block = 4
 
     def __post_init__(self):
         require(

@@ -23,7 +23,7 @@ class KolmogorovGenerator(Generator):
         spin_up: time before the first frame, >= 0; the flow forgets its start in some tens of units.
         drag: linear friction >= 0; without it the largest vortices grow slowly for a long time.
         waves: of the force along y; PINO has 4.
-        solver_points: a multiple of `points`; by default 2^j `points`, at least 6 reynolds^(1/2).
+        solver_points: a multiple of `points`; by default 2^j `points`, at least 10 reynolds^(1/2).
 
     Raises:
         ValueError: a number is out of range, or the solver's grid is not a multiple of the grid kept.
@@ -31,7 +31,7 @@ class KolmogorovGenerator(Generator):
 
     points: int = 64
     frames: int = 33
-    reynolds: float = 100.0
+    reynolds: float = 40.0
     duration: float = 8.0
     spin_up: float = 40.0
     drag: float = 0.1
@@ -46,7 +46,7 @@ class KolmogorovGenerator(Generator):
     law = "Gaussian field with covariance ~ (-Lap + (7 / (2 pi))^2)^(-5/2), mean 0, standard deviation 3; then spin_up"
     boundary = "periodic"
     solver = "pseudo-spectral ETDRK4 (order 4 in time), 2/3 dealiasing, float64"
-    block = 8
+    block = 4
 
     def __post_init__(self):
         require(
@@ -65,7 +65,7 @@ class KolmogorovGenerator(Generator):
     @cached_property
     def fine(self) -> int:
         """Points of an axis of the solver's grid."""
-        enough = 6 * math.sqrt(self.reynolds) / self.points
+        enough = 10 * math.sqrt(self.reynolds) / self.points
         return self.solver_points or self.points * 2 ** max(0, math.ceil(math.log2(enough)))
 
     @cached_property

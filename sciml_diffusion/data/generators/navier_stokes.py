@@ -47,6 +47,7 @@ class NavierStokesGenerator(Generator):
     law = "Gaussian field with covariance 2 tau^(2 alpha - 2) (-Lap + tau^2)^(-alpha), mean 0"
     boundary = "periodic"
     solver = "pseudo-spectral ETDRK4 (order 4 in time), 2/3 dealiasing, float64"
+    block = 8
 
     def __post_init__(self):
         require(

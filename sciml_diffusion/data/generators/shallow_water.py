@@ -50,6 +50,7 @@ class ShallowWaterGenerator(Generator):
     law = "Gaussian surface with the spectrum (k^2 + scale^-2)^(-4), u and v in geostrophic balance with it"
     boundary = "x periodic, walls at both ends of y, free slip"
     solver = "C-grid, energy-conserving (order 2), classical Runge-Kutta (order 4), float64"
+    block = 8
 
     def __post_init__(self):
         require(

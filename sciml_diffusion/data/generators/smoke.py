@@ -35,7 +35,7 @@ class SmokeGenerator(Generator):
     law = "WDNO's: a square of smoke above the lower wall; in the rim noisy velocities along a path to the target exit"
     boundary = "closed box, obstacles inside, exits that take smoke out"
     solver = "staggered grid, exact projection, smoke in flux form (order 2 where smooth), float64"
-    block = 8
+    block = 2
 
     def __post_init__(self):
         require({"points >= 32": (self.points, self.points >= 32), "frames >= 2": (self.frames, self.frames >= 2)})

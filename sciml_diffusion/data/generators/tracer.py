@@ -54,6 +54,7 @@ class TracerGenerator(Generator):
     )
     boundary = "open: clean air flows in, the tracer flows out"
     solver = "finite volumes: limited upwind flux, SSPRK3, sources and decay exact (order 2), float64"
+    block = 4
 
     def __post_init__(self):
         require(
