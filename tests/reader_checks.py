@@ -15,7 +15,7 @@ def on_disk(variable) -> bool:
     return isinstance(data, BackendArray)
 
 
-def refuses(path, *words: str, kind=ValueError, **options) -> None:
+def check_refusal(path, *words: str, kind=ValueError, **options) -> None:
     """Opening, or reading what was opened, ends with an error that holds the words and names the file."""
     with pytest.raises(kind) as caught:
         open_path(path, **options).load()

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from reader_checks import on_disk, refuses
+from reader_checks import check_refusal, on_disk
 
 from sciml_diffusion.data.container import grid_of, to_tensor
 from sciml_diffusion.data.open import open_path
@@ -82,9 +82,9 @@ def test_wrong_json(scenario, tmp_path):
         (json.dumps(good | {"info": good["info"] | {"domain_extent": 1.0}}), "gives no dt"),
     ):
         card.write_text(content)
-        refuses(path, word)
+        check_refusal(path, word)
     card.unlink()
-    refuses(path, "needs the JSON", format="apebench")
+    check_refusal(path, "needs the JSON", format="apebench")
 
 
 def test_changed_truncated_or_with_objects(scenario, tmp_path):
@@ -94,6 +94,6 @@ def test_changed_truncated_or_with_objects(scenario, tmp_path):
     with pytest.raises(ValueError, match="has changed"):
         ds.u.load()
     path.write_bytes(path.read_bytes()[:1000])
-    refuses(path, "damaged")
+    check_refusal(path, "damaged")
     np.save(path, np.array([{}], dtype=object), allow_pickle=True)
-    refuses(path, "could run code")
+    check_refusal(path, "could run code")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import xarray as xr
-from reader_checks import on_disk, refuses
+from reader_checks import check_refusal, on_disk
 
 from sciml_diffusion.data.open import open_path
 
@@ -94,16 +94,16 @@ def test_springs(tmp_path):
 
 
 def test_wrong_folders(channel, tmp_path):
-    refuses(channel(r1_mask=np.zeros((5, 2))), "extra_fixed_mask")
-    refuses(channel(r1_t=np.arange(5.0)), "frames")
+    check_refusal(channel(r1_mask=np.zeros((5, 2))), "extra_fixed_mask")
+    check_refusal(channel(r1_t=np.arange(5.0)), "frames")
     path = channel(r1_pressures=np.zeros((T, 7)))
-    refuses(path, "r1_pressures has the shape")
+    check_refusal(path, "r1_pressures has the shape")
     (path / "trajectories.npz").write_bytes((path / "trajectories.npz").read_bytes()[:5000])
-    refuses(path, "damaged")
+    check_refusal(path, "damaged")
     np.savez(path / "trajectories.npz", r0_t=np.array([Code()], dtype=object))
-    refuses(path, "could run code")
+    check_refusal(path, "could run code")
     np.savez(path / "trajectories.npz", r0_t=np.arange(T))
-    refuses(path, "does not hold")
+    check_refusal(path, "does not hold")
     meta = json.loads((path / "system_meta.json").read_text())
     for text, word in (
         ("{", "not the expected JSON"),
@@ -112,7 +112,7 @@ def test_wrong_folders(channel, tmp_path):
         (json.dumps({"system": "spring-mesh"}), "trajectories"),
     ):
         (path / "system_meta.json").write_text(text)
-        refuses(path, word)
+        check_refusal(path, word)
 
 
 @pytest.fixture
@@ -145,11 +145,11 @@ def test_boxes_become_samples(boxes):
 
 
 def test_wrong_boxes(boxes):
-    refuses(boxes(days=(4, 3), name="uneven"), "other sizes or times")
+    check_refusal(boxes(days=(4, 3), name="uneven"), "other sizes or times")
     path = boxes(name="notes")
     ds = open_path(path)
     box = path / "sst.day.mean.box85.nc"
     box.write_bytes(box.read_bytes()[:2000])
     with pytest.raises(ValueError, match="has changed"):
         ds.sst.load()
-    refuses(path, "box85.nc is no box of sst")
+    check_refusal(path, "box85.nc is no box of sst")

@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from reader_checks import on_disk, refuses
+from reader_checks import check_refusal, on_disk
 
 from sciml_diffusion.data.container import grid_of
 from sciml_diffusion.data.open import open_path
@@ -55,18 +55,18 @@ def test_vorticity_on_its_grid(database, vorticity):
 def test_other_shapes_are_given(database):
     images = [np.full((1, 8, 6), float(i), "<f8") for i in range(12)]  # "10" sorts before "2" in the file
     path = database(images)
-    refuses(path, "384 bytes", "shape=")
+    check_refusal(path, "384 bytes", "shape=")
     ds = open_path(path, shape=(1, 8, 6), dtype="<f8", name="image")
     np.testing.assert_array_equal(ds.image.mean(["time", "x", "y"]), np.arange(12))
     assert list(ds.time) == [0.0] and "nu" not in ds.attrs and grid_of(ds).periods == (None, None)
-    refuses(path, "one channel of two axes", shape=(8, 6))
+    check_refusal(path, "one channel of two axes", shape=(8, 6))
 
 
 def test_wrong_databases(database, vorticity, monkeypatch):
-    refuses(database(vorticity, keys=["1", "2"], name="keys"), "not the keys 0 to 1")
+    check_refusal(database(vorticity, keys=["1", "2"], name="keys"), "not the keys 0 to 1")
     short = database([vorticity[0], vorticity[1][:, :5]], name="short")
-    refuses(short, "value 1 is missing or has another size")
-    refuses(database([], name="none"), "0 entries")
+    check_refusal(short, "value 1 is missing or has another size")
+    check_refusal(database([], name="none"), "0 entries")
     path = database(vorticity, name="changed")
     ds = open_path(path)
     database([vorticity[1]], name="changed")
@@ -74,11 +74,11 @@ def test_wrong_databases(database, vorticity, monkeypatch):
         ds.w.load()
     cut = path / "data.mdb"
     cut.write_bytes(cut.read_bytes()[:6000])
-    refuses(cut, "damaged")
+    check_refusal(cut, "damaged")
 
 
 def test_without_the_extra(database, vorticity, monkeypatch):
     path = database(vorticity)
     monkeypatch.setitem(sys.modules, "lmdb", None)
     monkeypatch.setattr("sciml_diffusion.data.readers.inversebench.find_spec", lambda name: None)
-    refuses(path, "pip install 'sciml_diffusion[lmdb]'", kind=ImportError)
+    check_refusal(path, "pip install 'sciml_diffusion[lmdb]'", kind=ImportError)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from reader_checks import on_disk, refuses
+from reader_checks import check_refusal, on_disk
 
 from sciml_diffusion.data.container import grid_of
 from sciml_diffusion.data.open import open_path
@@ -80,17 +80,17 @@ def test_flow_stays_on_disk(flow):
 
 
 def test_wrong_flow_files(flow, tmp_path):
-    refuses(flow(name="a", buo_y=None), "no buo_y")
-    refuses(flow(name="b", vy=np.zeros((N, T, X, Y + 1))), "differ in shape")
-    refuses(flow(name="c", t=np.zeros((N, T))), "do not increase")
+    check_refusal(flow(name="a", buo_y=None), "no buo_y")
+    check_refusal(flow(name="b", vy=np.zeros((N, T, X, Y + 1))), "differ in shape")
+    check_refusal(flow(name="c", t=np.zeros((N, T))), "do not increase")
     path = flow(name="d")
     with h5py.File(path, "a") as file:
         file.copy("train", "valid")
-    refuses(path, "choose the group", "train, valid", format="pdearena")
+    check_refusal(path, "choose the group", "train, valid", format="pdearena")
     assert open_path(path, format="pdearena", group="valid").attrs["split"] == "valid"
     cut = flow(name="cut")
     cut.write_bytes(cut.read_bytes()[:4000])
-    refuses(cut, "damaged")
+    check_refusal(cut, "damaged")
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_lengths_that_differ_by_sample(chaos):
     assert ds.x.attrs["period"] == 1.0
     np.testing.assert_allclose(ds.x, np.arange(64) / 64)
     path = chaos(same=False, name="two", **{"pde_9-32": np.zeros((2, 9, 32))})
-    refuses(path, "choose the array", "pde_9-32, pde_9-64")
+    check_refusal(path, "choose the array", "pde_9-32, pde_9-64")
     assert open_path(path, array="pde_9-32").u.shape == (2, 9, 32)
 
 
@@ -173,6 +173,6 @@ def test_shallow_water_runs_that_differ(tmp_path):
         folder = tmp_path / f"seed={run}" / "run0001"
         folder.mkdir(parents=True)
         rotation(1.0).drop_vars(name if run else []).to_netcdf(folder / "output.nc", engine="h5netcdf")
-    refuses(tmp_path, "lacks vor")
+    check_refusal(tmp_path, "lacks vor")
     (tmp_path / "seed=1" / "run0001" / "output.nc").write_bytes(b"nothing")
-    refuses(tmp_path, "damaged or no NetCDF")
+    check_refusal(tmp_path, "damaged or no NetCDF")

@@ -6,7 +6,7 @@ u = sin(ax) cos(by), v = -(a/b) cos(ax) sin(by) on [0, 2) x [0, 1), a = pi, b = 
 import h5py
 import numpy as np
 import pytest
-from reader_checks import on_disk, refuses
+from reader_checks import check_refusal, on_disk
 
 from sciml_diffusion.data.container import grid_of, to_tensor
 from sciml_diffusion.data.open import open_path
@@ -132,13 +132,15 @@ def test_what_is_missing_or_does_not_fit(well, tmp_path):
             change(file)
         return path
 
-    refuses(broken("a", lambda f: f["dimensions"].attrs.__delitem__("spatial_dims")), "not complete", "spatial_dims")
-    refuses(broken("b", lambda f: f["t1_fields"].__delitem__("velocity")), "velocity")
-    refuses(broken("c", lambda f: f["t0_fields/tracer"].attrs.update({"time_varying": False})), "shape", "tracer")
-    refuses(broken("d", lambda f: f["dimensions"].attrs.update({"spatial_dims": ["lon", "depth"]})), "not known")
+    check_refusal(
+        broken("a", lambda f: f["dimensions"].attrs.__delitem__("spatial_dims")), "not complete", "spatial_dims"
+    )
+    check_refusal(broken("b", lambda f: f["t1_fields"].__delitem__("velocity")), "velocity")
+    check_refusal(broken("c", lambda f: f["t0_fields/tracer"].attrs.update({"time_varying": False})), "shape", "tracer")
+    check_refusal(broken("d", lambda f: f["dimensions"].attrs.update({"spatial_dims": ["lon", "depth"]})), "not known")
     cut = well(name="cut")
     cut.write_bytes(cut.read_bytes()[:3000])
-    refuses(cut, "damaged")
+    check_refusal(cut, "damaged")
     changed = well(name="changed")
     ds = open_path(changed)
     well(name="changed", times=TIME + 1)

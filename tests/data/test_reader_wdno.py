@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 import torch
-from reader_checks import on_disk, refuses
+from reader_checks import check_refusal, on_disk
 
 from sciml_diffusion.data.container import to_tensor
 from sciml_diffusion.data.open import open_path
@@ -73,13 +73,13 @@ def test_burgers_stays_on_disk(burgers):
 
 
 def test_wrong_burgers_files(burgers, tmp_path):
-    refuses(burgers(f=torch.zeros(2, 81, POINTS)), "shape", format="wdno_burgers")
+    check_refusal(burgers(f=torch.zeros(2, 81, POINTS)), "shape", format="wdno_burgers")
     torch.save({"u": torch.zeros(2, 81, POINTS)}, tmp_path / "alone")
-    refuses(tmp_path / "alone", "no f", format="wdno_burgers")
-    refuses(burgers("code", extra=Code()), "could run code")
+    check_refusal(tmp_path / "alone", "no f", format="wdno_burgers")
+    check_refusal(burgers("code", extra=Code()), "could run code")
     path = burgers("cut")
     path.write_bytes(path.read_bytes()[:20_000])
-    refuses(path, "damaged", format="wdno_burgers")
+    check_refusal(path, "damaged", format="wdno_burgers")
 
 
 @pytest.fixture
@@ -139,10 +139,10 @@ def test_smoke_stays_on_disk_and_notices_changes(smoke):
 
 def test_wrong_smoke_folders(smoke, tmp_path):
     path = smoke(speed=(0.1, 0.1))
-    refuses(path, "does not tell which component is x", "components=")
+    check_refusal(path, "does not tell which component is x", "components=")
     assert "velocity_x" in open_path(path, components="yx")
-    refuses(path, '"xy" or "yx"', components="zz")
+    check_refusal(path, '"xy" or "yx"', components="zz")
     np.save(path / "sim_000000" / "Velocity.npy", np.zeros((64, 64, 3, 33)))
-    refuses(path, "Velocity.npy has the shape", components="xy")
+    check_refusal(path, "Velocity.npy has the shape", components="xy")
     (path / "sim_000001" / "Smoke.npy").unlink()
-    refuses(path, "lacks", "Smoke.npy")
+    check_refusal(path, "lacks", "Smoke.npy")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from reader_checks import on_disk, refuses
+from reader_checks import check_refusal, on_disk
 
 from sciml_diffusion.data.container import grid_of, to_tensor, variables_of
 from sciml_diffusion.data.open import open_path
@@ -136,4 +136,4 @@ def test_wrong_stores(store, tmp_path):
     ds = analysis().rename(time="prediction_timedelta").drop_vars("land_sea_mask").expand_dims(time=TIME[:1])
     ds = ds.assign_coords(prediction_timedelta=("prediction_timedelta", np.arange(6), {"units": "fortnights"}))
     ds.to_zarr(tmp_path / "odd", consolidated=False)
-    refuses(tmp_path / "odd", "fortnights")
+    check_refusal(tmp_path / "odd", "fortnights")
