@@ -63,6 +63,8 @@ class Residual(ABC):
     def nondimensional(self, x: Tensor, parameters: Parameters | None = None) -> "Residual":
         """The same residual, each channel of a component scaled by S, S^2 = sum over its terms of mean(term^2) on x.
 
+        Means are weighted as in `norm`.
+
         Arguments:
             x: reference fields, with shape (B, C, T, *S).
             parameters: of these fields.
@@ -72,7 +74,7 @@ class Residual(ABC):
         with torch.no_grad():
             self.validate(x)
             for name, terms in self.terms(self._checked(x), parameters or {}).items():
-                square = sum(_by_channel(term**2) for term in terms)
+                square = sum(_by_channel(term**2, self.weight.get(name)) for term in terms)
                 scaled.scale[name] = square.sqrt().where(square > 0, torch.ones_like(square))
         return scaled
 
@@ -169,7 +171,7 @@ class Residual(ABC):
         return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
-def _by_channel(values: Tensor) -> Tensor:
-    """Means over all but the channels: shape (B, C, ...) -> (C, 1, ...)."""
-    means = values.transpose(0, 1).flatten(1).mean(1)
-    return means.reshape(-1, *[1] * (values.ndim - 2))
+def _by_channel(values: Tensor, weight: Tensor | None) -> Tensor:
+    """Weighted means over all but the channels: shape (B, C, ...) -> (C, 1, ...)."""
+    weight = None if weight is None else weight.to(values).expand_as(values).transpose(0, 1)
+    return average(values.transpose(0, 1), weight).reshape(-1, *[1] * (values.ndim - 2))
