@@ -1,7 +1,7 @@
 """Every solver and residual against a closed form or a manufactured solution.
 
 Rows with `order` hold the order observed by regression over the named resolutions; it must lie within `tolerance` of
-`expected_order`. Rows with `limit` hold a `value` (a divergence, a drift, an error at round-off) that must not exceed it.
+`expected_order`. Rows with `limit` hold a `value` (a divergence, a drift, an error at round-off), at most that.
 
     python benchmarks/solver_accuracy.py [--quick]
 """

@@ -164,6 +164,18 @@ class SemiLinear(Solver):
         return value.to("cpu", torch.float64).reshape(value.shape + (1,) * (value.ndim * (len(self.grid.sizes) + 1)))
 
 
+def second_order_limit(rate: float, damping: float) -> float:
+    """The step up to which viscosity outweighs what a second-order Runge-Kutta scheme lets grow, y^4 / 8 in a step.
+
+    h = (8 damping / (2 pi rate / 3)^4)^(1/3), y = 2 pi rate h / 3 at the largest dealiased wavenumber.
+
+    Arguments:
+        rate: largest sum of |velocity| / spacing over the axes, 1 / time.
+        damping: nu k^2 at the largest dealiased wavenumber, 1 / time.
+    """
+    return (8 * damping / (2 * math.pi * rate / 3) ** 4) ** (1 / 3) if rate > 0 else math.inf
+
+
 def advective_limit(rate: float, push: float = 0.0) -> float:
     """The step h with rate h + push h^2 = 1.3, up to which a fourth-order Runge-Kutta scheme is stable.
 

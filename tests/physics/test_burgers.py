@@ -40,6 +40,17 @@ def test_order_four_against_cole_hopf(mean):
     assert errors[-1] < 1e-8
 
 
+def test_second_order_scheme_against_cole_hopf():
+    """ "etdrk2" has order 2 up to its limit, at which it does not blow up."""
+    sines, steps = torch.tensor([0.8, 0.3, -0.1], dtype=torch.float64), [100, 200, 400]
+    exact = cole_hopf(sines, 0.0, 0.02, torch.tensor([0.0, 0.5]), 128)
+    solver = Burgers(grid(128), 0.02, scheme="etdrk2")
+    errors = [(solver.solve(exact[None, None, 0], 0.5, 2, n)[0, 0, -1] - exact[1]).abs().max().item() for n in steps]
+    assert -2.15 < np.polyfit(np.log(steps), np.log(errors), 1)[0] < -1.85
+    count = math.ceil(0.5 / solver.step_limit(exact[None, None, 0]))
+    assert solver.solve(exact[None, None, 0], 0.5, 2, count).abs().max() < exact[0].abs().max() * 1.01
+
+
 def test_frames_are_the_exact_solution_at_equispaced_times():
     """Every frame, both ends included, follows Cole-Hopf; 1e-7 is the time error at this step."""
     nu, frames = 0.02, 9

@@ -157,6 +157,17 @@ def test_the_public_recipe_is_of_order_one_with_the_same_limit():
     assert -1.1 < np.polyfit(np.log(steps), np.log(errors), 1)[0] < -0.9
 
 
+def test_the_second_order_scheme_has_order_two_and_its_own_limit():
+    """ "etdrk2" against ETDRK4: errors fall as the square of the step; with little viscosity its limit is lower."""
+    w, steps = vorticity(), [30, 60, 120]
+    arguments = UNIT, 0.01, fno_forcing(UNIT)
+    exact, solver = NavierStokes(*arguments).solve(w, 1.0, 2, 240), NavierStokes(*arguments, scheme="etdrk2")
+    errors = [(solver.solve(w, 1.0, 2, n) - exact).abs().max().item() for n in steps]
+    assert -2.15 < np.polyfit(np.log(steps), np.log(errors), 1)[0] < -1.85
+    thin = NavierStokes(UNIT, 1e-4, scheme="etdrk2")
+    assert thin.step_limit(w) < NavierStokes(UNIT, 1e-4).step_limit(w)
+
+
 def test_the_public_recipe_needs_viscosity():
     """Forward Euler on advection is damped up to 2 nu / max |u|^2: the limit that the error names."""
     solver = NavierStokes(UNIT, 1e-4, scheme="cn-fe")
