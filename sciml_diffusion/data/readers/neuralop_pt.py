@@ -94,5 +94,5 @@ def _field(path: Path, name: str, dims: tuple[str, ...], tensor: torch.Tensor, t
 
 
 def _read(path: Path, name: str, key: tuple) -> np.ndarray:
-    """Part of a tensor. A copy, for views would keep the whole file that they look into."""
-    return np.array(outer(load_torch(path)[name].numpy(), key))
+    """Part of a tensor, as a copy (`outer` makes one): a view would keep the whole file that it looks into."""
+    return outer(load_torch(path)[name].numpy(), key)

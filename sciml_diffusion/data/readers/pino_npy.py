@@ -84,7 +84,7 @@ def npy_field(path: Path, dims: tuple[str, ...], attrs: dict) -> xr.Variable:
 
 
 def _read(path: Path, key: tuple) -> np.ndarray:
-    return np.array(outer(open_npy(path), key))  # a copy: the map is closed
+    return outer(open_npy(path), key)
 
 
 def _checked_order(path: Path, interval: float, viscosity: float, length: float) -> str:
