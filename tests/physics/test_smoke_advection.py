@@ -49,6 +49,18 @@ def test_fluxes_keep_every_bit_of_smoke_and_no_less_than_none():
         assert left.sum() > 1e-4 * c0.sum() and c.min() >= -1e-16
 
 
+def test_fluxes_bear_negative_values():
+    """Densities a little below zero, as a network may make them, stay finite and keep their sum."""
+    scene = empty_box((16, 16))
+    by = tuple(5 * part for part in rotation_faces((16, 16), scene.size))
+    by = Projection(scene)(by)
+    c0 = gaussian_means(scene.grid, (0.5, 0.3), 0.1) - 0.5
+    c0.requires_grad_()
+    c, _ = density(FluxForm(scene), c0, by, 1 / 16, 20)
+    assert c.isfinite().all() and abs((c.sum() - c0.sum()) / c0.abs().sum()) < 1e-13
+    assert torch.autograd.grad((c**2).sum(), c0)[0].isfinite().all()
+
+
 @pytest.mark.parametrize("name", ["semi-lagrangian", "maccormack"])
 def test_uniform_wind_moves_by_whole_cells(name):
     """Wind of exactly one cell a step: interpolation is exact, to rounding; clean air follows."""

@@ -43,7 +43,7 @@ def test_what_leaves_is_counted_once():
     assert counts.tolist() == [[2.0, 3.0, 4.0]] * 2 and counts.sum() == left.sum()
 
 
-@pytest.mark.parametrize("n", [32, 64, 128])
+@pytest.mark.parametrize("n", [32, 48, 64, 100, 128])
 def test_wdno_scene_has_seven_gaps_with_an_exit_behind_each(n):
     """Closing the seven gaps parts the rim from the inside; every exit touches a gap; one fluid region."""
     scene = wdno_scene(n)
@@ -68,14 +68,19 @@ def test_smoke_of_wdno_is_the_same_on_every_grid():
 
 
 def test_control_of_wdno_has_streams_of_its_own():
-    """The same for any batch, 0 outside the rim, held for 8; frames of one leg share their mean."""
+    """The same for any batch (to the rounding of matrix products), 0 outside the rim, held for 8, of some size."""
     scene = wdno_scene(32)
     both, one = wdno_control(scene, 1, [0, 4]), wdno_control(scene, 1, [4])
-    assert torch.equal(both.values[1:], one.values) and both.values.shape == (2, 2, 33, 32, 32)
+    assert (both.values[1:] - one.values).abs().max() < 1e-12 and both.values.shape == (2, 2, 33, 32, 32)
     assert both.interval == 8 and both.kind == "velocity" and not both.values[..., ~scene.rim].any()
-    means = both.values[..., scene.rim].mean(-1)
-    turns = means.diff(dim=-1).abs() > 0.03 * means[..., 1:].abs()  # 400 cells leave 0.5 % of the noise of 10 %
-    assert (turns.sum(-1) <= 3).all() and turns.any() and means.abs().max() < 10
+    assert 0.1 < both.values[..., scene.rim].std() < 2 and both.values.abs().max() < 20
+
+
+def test_control_of_wdno_is_nearly_the_same_on_every_grid():
+    """The flow of the first frames on 64 cells, averaged to 32; walls twice as thick there leave a few per cent."""
+    fine, coarse = (wdno_control(wdno_scene(n), 1, [0, 3], 33).values[:, :, :3] for n in (64, 32))
+    fine = torch.nn.functional.avg_pool2d(fine.flatten(0, 2), 2).view_as(coarse)
+    assert torch.corrcoef(torch.stack([fine.flatten(), coarse.flatten()]))[0, 1] > 0.9
 
 
 def test_run_of_wdno_keeps_its_smoke():

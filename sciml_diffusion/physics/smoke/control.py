@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .faces import Velocity, to_faces
 from .scene import Scene
 
 KINDS = ("force", "velocity")
@@ -58,7 +59,15 @@ class Control:
         return self.values.shape[0] in (1, batch)
 
 
-def rim_faces(scene: Scene) -> tuple[Tensor, Tensor]:
-    """Faces with a cell of the rim on at least one side, 1 or 0, float64: normal to y (Y + 1, X), to x (Y, X + 1)."""
-    v, u = torch.nn.functional.pad(scene.rim, (0, 0, 1, 1)), torch.nn.functional.pad(scene.rim, (1, 1))
-    return (v[1:] | v[:-1]).to(torch.float64), (u[:, 1:] | u[:, :-1]).to(torch.float64)
+def set_in_rim(velocity: Velocity, values: Tensor, scene: Scene) -> Velocity:
+    """A velocity whose faces at cells of the rim have the mean of the rim's values: faces (v, u), shapes kept.
+
+    Arguments:
+        velocity: faces (v, u), with shapes (B, Y + 1, X) and (B, Y, X + 1).
+        values: along y and x at cell centres, 0 outside the rim, with shape (B | 1, 2, Y, X).
+        scene: has the rim.
+    """
+    rim = scene.rim.to(values)[None]
+    means, shares = to_faces(values[:, 0], values[:, 1]), to_faces(rim, rim)  # a share is 0, 1/2 or 1
+    faces = zip(velocity, means, shares, strict=True)
+    return tuple(torch.where(share > 0, mean / share.clamp_min(0.5), q) for q, mean, share in faces)

@@ -56,7 +56,9 @@ class FluxForm:
         (v, u), (h_y, h_x) = flux, self.scene.spacings
         out = v[:, 1:].clamp_min(0) + (-v[:, :-1]).clamp_min(0)
         out = out / h_y + (u[..., 1:].clamp_min(0) + (-u[..., :-1]).clamp_min(0)) / h_x
-        share = torch.where(dt * out > c, c / (dt * out).clamp_min(torch.finfo(c.dtype).tiny), 1.0)
+        held, taken = c.clamp_min(0), dt * out
+        short = taken > held
+        share = torch.where(short, held / torch.where(short, taken, 1.0), 1.0)
         edge_y, edge_x = torch.ones_like(share[:, :1]), torch.ones_like(share[:, :, :1])
         from_below, from_left = torch.cat([edge_y, share], 1), torch.cat([edge_x, share], 2)
         from_above, from_right = torch.cat([share, edge_y], 1), torch.cat([share, edge_x], 2)

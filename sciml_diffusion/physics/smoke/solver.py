@@ -9,7 +9,7 @@ from torch import Tensor
 from ..solver import Solver, State
 from ..upwind import upwind_flux
 from .advection import SCHEMES, Advection
-from .control import Control, rim_faces
+from .control import Control, set_in_rim
 from .faces import Velocity, to_centres, to_faces
 from .flux_form import FluxForm, outward_at_sides
 from .projection import Projection
@@ -68,7 +68,7 @@ class Smoke(Solver):
         self.projection = projection or Projection(scene)
         self.momentum = Advection(scene, momentum) if momentum is not None else None
         self.transport = FluxForm(scene) if transport == "flux" else Advection(scene, transport)
-        self._rim, self._exits = rim_faces(scene), scene.exits.any(0)
+        self._exits = scene.exits.any(0)
 
     def with_control(self, control: Control | None) -> "Smoke":
         """The same solver, sharing all that was prepared, under another control."""
@@ -165,11 +165,7 @@ class Smoke(Solver):
     def _projected(self, w: Velocity, time: float) -> Velocity:
         """P w, after the rim has been given the velocity of a control of that kind."""
         if self.control is not None and self.control.kind == "velocity":
-            c = self.control.at(time, self.scene).to(w[0])
-            rim = self.scene.rim.to(w[0])[None]
-            shares = to_faces(rim, rim)
-            faces = zip(w, to_faces(c[:, 0], c[:, 1]), shares, self._rim, strict=True)
-            w = tuple(torch.where(on.to(q) > 0, f / share.clamp_min(0.5), q) for q, f, share, on in faces)
+            w = set_in_rim(w, self.control.at(time, self.scene).to(w[0]), self.scene)
         return self.projection(w)
 
     def _carried(self, density: Tensor, by: Velocity, dt: float) -> tuple[Tensor, Tensor]:

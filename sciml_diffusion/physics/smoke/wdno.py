@@ -6,7 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .control import Control
+from .control import Control, set_in_rim
+from .faces import to_centres
+from .projection import Projection
 from .scene import WDNO_LENGTH, Scene
 
 EDGE = 11  # of the square of smoke, in units of length
@@ -52,33 +54,50 @@ def wdno_smoke(scene: Scene, seed: int, samples: Sequence[int]) -> Tensor:
     return u0 * ~scene.solid
 
 
-def wdno_control(scene: Scene, seed: int, samples: Sequence[int], frames: int = 33) -> Control:
-    """Velocities in the rim that lead the smoke along `way_path` within 256 units of time.
+def wdno_control(
+    scene: Scene, seed: int, samples: Sequence[int], frames: int = 33, projection: Projection | None = None
+) -> Control:
+    """Velocities in the rim, float64, that lead the smoke along `way_path` within 256 units of time.
 
     On each of the four legs the mean velocity is the leg's direction at the speed path / 256, times U(2, 5) along x
-    and 5 along y, then redrawn as N(v, |v| / 4), as in WDNO. Ours: in every frame each cell of the rim has
-    N(v, |v| / 10) on a 64 x 64 lattice, repeated to the scene's cells; WDNO draws it at the turns and lets the rim
-    drift with N(0, 0.1) in between.
+    and 5 along y, redrawn as N(v, |v| / 4). Where a leg begins, the air of the rim gets N(v, |v| / 10); else it drifts
+    by N(0, 0.1) in each unit of time; then the whole flow is projected. The control is what the rim has then, so that
+    a run which holds it follows the same flow. This is the law of WDNO's generator; ours: legs begin with frames, a
+    frame's drift is drawn at once, and noise lives on a 64 x 64 lattice, repeated to the scene's cells.
 
     Arguments:
         scene: as `wdno_scene` makes it.
         seed: >= 0.
         samples: indices >= 0, with length B; the stream has the key (seed, sample).
         frames: F of the control, of which each is held for 256 / (F - 1); the last serves a run of more than 256.
+        projection: prepared for this scene, to save time.
     """
+    projection, interval = projection or Projection(scene), DURATION / (frames - 1)
     rows, columns = (torch.arange(n) * NOISE_CELLS // n for n in scene.sizes)
-    times = np.arange(frames) / (frames - 1)
-    values = []
-    for sample in samples:
-        path, draw = way_path(seed, sample), np.random.default_rng([seed, sample, 1])
-        legs, lengths = np.diff(path, axis=0), np.linalg.norm(np.diff(path, axis=0), axis=1)
-        mean = lengths.sum() / DURATION * legs / lengths[:, None] * np.array([5.0, draw.uniform(2, 5)])
-        mean = mean + np.abs(mean) / 4 * draw.standard_normal(mean.shape)
-        leg = np.searchsorted(np.cumsum(lengths)[:-1] / lengths.sum(), times, side="right")
-        v = mean[leg].T[:, :, None, None]
-        noise = draw.standard_normal((frames, 2, NOISE_CELLS, NOISE_CELLS)).transpose(1, 0, 2, 3)
-        values.append(torch.from_numpy(v + np.abs(v) / 10 * noise))
-    return Control(torch.stack(values)[..., rows[:, None], columns] * scene.rim, DURATION / (frames - 1), "velocity")
+    streams = [np.random.default_rng([seed, sample, 1]) for sample in samples]
+    legs = [_legs(way_path(seed, sample), frames, draw) for sample, draw in zip(samples, streams, strict=True)]
+    w = tuple(torch.zeros(len(samples), *mask.shape, dtype=torch.float64) for mask in scene.openness())
+    kept = []
+    for k in range(frames):
+        noise = np.stack([draw.standard_normal((2, NOISE_CELLS, NOISE_CELLS)) for draw in streams])
+        noise = torch.from_numpy(noise)[..., rows[:, None], columns]
+        v = torch.from_numpy(np.stack([mean[leg[k]] for mean, leg in legs]))[..., None, None]
+        turns = torch.tensor([k == 0 or leg[k] != leg[k - 1] for _, leg in legs])[:, None, None, None]
+        air = torch.stack(to_centres(w), 1)
+        air = torch.where(turns, v + v.abs() / 10 * noise, air + 0.1 * interval**0.5 * noise)
+        w = projection(set_in_rim(w, air * scene.rim, scene))
+        kept.append(torch.stack(to_centres(w), 1) * scene.rim)
+    return Control(torch.stack(kept, 2), interval, "velocity")
+
+
+def _legs(path: np.ndarray, frames: int, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Mean velocities (y, x) of the four legs, shape (4, 2), and the leg of each frame, shape (F,)."""
+    legs = np.diff(path, axis=0)
+    lengths = np.linalg.norm(legs, axis=1)
+    mean = lengths.sum() / DURATION * legs / lengths[:, None] * np.array([5.0, draw.uniform(2, 5)])
+    mean = mean + np.abs(mean) / 4 * draw.standard_normal(mean.shape)
+    ends = np.cumsum(lengths)[:-1] / lengths.sum()
+    return mean, np.searchsorted(ends, np.arange(frames) / (frames - 1), side="right")
 
 
 def _covered(n: int, start: float, edge: float, length: float) -> Tensor:
