@@ -36,16 +36,17 @@ def describe(name: str, format: str | None = None, options=None, plot: str | Non
     from .. import api
 
     folder = Path(name)
-    if (folder / "config.yaml").is_file():
+    run, fields_there = (folder / "config.yaml").is_file(), (folder / "manifest.json").is_file()
+    if run and not fields_there:
         parts = [run_folder(folder)]
         return "\n\n".join(parts + ([prior(api.load_prior(folder))] if (folder / "prior").is_dir() else []))
     if (folder / "prior.json").is_file():
         return prior(api.load_prior(folder))
     shipped = (api.ZOO / name / "prior.json").is_file()
-    parts = [prior(api.load_prior(name))] if shipped else []
+    parts = [run_folder(folder)] if run else [prior(api.load_prior(name))] if shipped else []
     if not shipped or (resource_folder("datasets") / name / f"{name}.nc").is_file():
         fields = api.open_dataset(name, format, **(options or {}))
-        parts.append(dataset(name, fields))
+        parts.append(dataset(name, fields, format))
         if plot is not None:
             parts.append(picture(fields, Path(plot)))
     elif plot is not None:
@@ -53,9 +54,9 @@ def describe(name: str, format: str | None = None, options=None, plot: str | Non
     return "\n\n".join(parts)
 
 
-def dataset(name: str, fields) -> str:
+def dataset(name: str, fields, format: str | None = None) -> str:
     """Variables, axes and card of fields."""
-    lines = [describe_fields(name, fields)]
+    lines = [describe_fields(name, fields, format)]
     card = resource_folder("datasets") / name / "README.md"
     if card.is_file():
         lines.append(card.read_text(encoding="utf-8").strip())

@@ -64,7 +64,7 @@ def run(verb: str, words: Sequence[str]) -> int:
     if "-h" in words or "--help" in words:
         from .usage import usage
 
-        print(usage(verb, VERBS[verb]))
+        print(usage(verb, VERBS[verb], words))
         return 0
     for word in words:
         if word.startswith("-"):

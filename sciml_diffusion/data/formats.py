@@ -8,6 +8,7 @@ import xarray as xr
 from .probe import Probe
 
 READERS: tuple[str, ...] = (  # modules in readers/
+    "shards",
     "pdebench_scalar",
     "pdebench_cfd",
     "pdebench_darcy",

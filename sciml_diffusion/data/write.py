@@ -72,8 +72,6 @@ def write_trajectories(
     manifest = _begun(folder, {**request, "version": __version__}, resume)
     wanted = _missing(manifest, shard)
     _check_space(folder, generator.bytes_per_sample * sum(map(len, wanted)))
-    folder.mkdir(parents=True, exist_ok=True)
-    manifest.save(folder)
     kept = manifest.samples
     with bar(samples, progress, generator.name) as tick:
         tick(kept)
@@ -154,6 +152,7 @@ def _check_space(folder: Path, needed: int) -> None:
 def _write(ds: xr.Dataset, folder: Path, name: str) -> dict:
     """Writes one file and returns its entry in the manifest."""
     unfinished, path = folder / (name + PART), folder / name
+    folder.mkdir(parents=True, exist_ok=True)
     remove(unfinished)
     try:
         if path.suffix == ".zarr":

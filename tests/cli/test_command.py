@@ -132,7 +132,7 @@ def test_settings_are_composed():
     assert config.method._target_ == "sciml_diffusion.inverse.dps.DPS"
     assert (config.method.zeta, config.members, config.obs, config.overwrite) == (0.5, 3, None, False)
     assert compose("sample", ["prior=a", "sampler=heun"]).sampler._target_ == "sciml_diffusion.samplers.ode.Heun"
-    assert compose("train", ["preset=burgers", "data=x.nc"]).preset.fields.points == 64
+    assert compose("train", ["preset=burgers", "data=x.nc"]).preset.fields.generator.points == 64
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,13 @@ LAWS = ("two-phase", "lognormal", "bumps")
 
 @dataclass(frozen=True)
 class DarcyGenerator(Generator):
-    """u with -div(a grad u) = source on the unit square, u = 0 on its rim, for a random coefficient a.
+    """u with -div(a grad u) = f on the unit square, u = 0 on its rim, for a random coefficient a.
 
     Arguments:
         points: cells of an axis, >= 4.
         coefficient: "two-phase" (12 or 3 by the sign of a Gaussian field) or "lognormal" (its exponential), as FNO and
             DiffusionPDE have them; "bumps" (1 or 0.1 by a sum of 5 bumps), as PDEBench has it.
-        source: right-hand side; PDEBench calls it beta.
+        f: right-hand side; PDEBench calls it beta.
         faces: mean of a on the faces, "harmonic" (exact for layers) or "arithmetic" (as PDEBench).
 
     Raises:
@@ -31,12 +31,12 @@ class DarcyGenerator(Generator):
 
     points: int = 64
     coefficient: str = "two-phase"
-    source: float = 1.0
+    f: float = 1.0
     faces: str = "harmonic"
 
     name = "darcy"
     title = "Darcy flow through random coefficients"
-    equation = "-div(a grad u) = source"
+    equation = "-div(a grad u) = f"
     law = (
         "two-phase: a = 12 where g >= 0, else 3; lognormal: a = exp(g); g Gaussian with covariance 9 (-Lap + 9)^(-2), "
         "zero slope on the rim, mean 0; bumps: a = 1 where a sum of 5 Gaussian bumps exceeds its mean, else 0.1"
@@ -72,7 +72,7 @@ class DarcyGenerator(Generator):
     def solve(self, seed: int, samples: range, refine: int) -> dict:
         """a and u with shape (B, 1, Y, X)."""
         a = self._coefficient(seed, samples)[:, None]
-        return {"a": a, "u": Darcy(self.grid, self.source, faces=self.faces).solve(a)}
+        return {"a": a, "u": Darcy(self.grid, self.f, faces=self.faces).solve(a)}
 
     def _coefficient(self, seed: int, samples: range) -> Tensor:
         """a with shape (B, Y, X)."""

@@ -52,6 +52,8 @@ def read(path: Path, verify: bool = False) -> xr.Dataset:
                 shape = (int(ends[-1]), *variable.shape[1:])
                 data[name] = on_disk(variable.dims, path / NAME, shape, _reader(name, files, ends), variable.attrs)
         attrs = first.attrs
+    order = [name for name in manifest.shards[0].get("moments", {}) if name in data]
+    data = {name: data[name] for name in dict.fromkeys([*order, *data])}
     index = [np.arange(entry["first"], entry["first"] + entry["samples"]) for entry in manifest.shards]
     coordinates["sample"] = xr.Variable("sample", np.concatenate(index), coordinates["sample"].attrs)
     return xr.Dataset(data, coordinates, attrs)

@@ -1,0 +1,100 @@
+"""sciml-diffusion generate. Truths: the folder is what the facade makes in memory; a run goes on, or refuses to."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import sciml_diffusion as sd
+from sciml_diffusion.cli.main import main
+from sciml_diffusion.cli.usage import leaves
+from sciml_diffusion.data import write
+
+TINY = ["generate", "data=poisson", "data.points=9", "progress=false"]
+
+
+def same(folder: Path, samples: int) -> bool:
+    """Whether a folder holds what the facade makes."""
+    expected = sd.generate("poisson", samples=samples, seed=0, points=9)
+    with sd.open_dataset(folder) as ds:
+        xr.testing.assert_allclose(ds.load(), expected, rtol=0, atol=0)
+        return ds.attrs["seed"] == 0
+
+
+@pytest.mark.parametrize("format", ["netcdf", "zarr"])
+def test_a_run_folder_is_opened_and_described(tmp_path, capsys, format):
+    out = tmp_path / "run"
+    assert main([*TINY, "samples=5", "shard=2", f"format={format}", f"out={out}"]) == 0
+    assert "5 samples of poisson" in capsys.readouterr().out
+    ending = {"netcdf": "nc", "zarr": "zarr"}[format]
+    assert {p.name for p in out.iterdir()} == {
+        "config.yaml", "versions.json", "metrics.json", "manifest.json", "statistics.json", "README.md",
+        *(f"fields-0000{n}.{ending}" for n in range(3)),
+    }  # fmt: skip
+    assert same(out, 5)
+    speed = json.loads((out / "metrics.json").read_text())["poisson"]["generate"]
+    assert speed["samples"] == speed["made"] == 5 and speed["per_second"] == pytest.approx(5 / speed["seconds"])
+    assert main(["info", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "run in" in text and "Lap u = f" in text
+
+
+def test_an_interrupted_run_is_kept_and_goes_on_with_its_own_settings(tmp_path, monkeypatch, capsys):
+    out, usual, made = tmp_path / "run", write._write, []
+
+    def interrupted(ds, folder, name):
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        made.append(name)
+        return usual(ds, folder, name)
+
+    words = [*TINY, "samples=6", "shard=2", f"out={out}"]
+    monkeypatch.setattr(write, "_write", interrupted)
+    assert main(words) == 130
+    assert "resume=true" in capsys.readouterr().err
+    assert not out.exists() and len(list((tmp_path / "run.partial").glob("fields-*.nc"))) == 2
+    monkeypatch.setattr(write, "_write", usual)
+    assert main(words) == 2
+    assert "unfinished run; resume=true" in capsys.readouterr().err
+    assert main([*words, "data.points=17", "resume=true"]) == 2
+    assert "begun with data.points=9, now it is 17" in capsys.readouterr().err
+    assert main([*words, "resume=true", "workers=2"]) == 0  # the number of processes may change
+    assert "2 made in" in capsys.readouterr().out
+    assert same(out, 6) and not (tmp_path / "run.partial").exists()
+    assert main(words) == 2
+    assert "finished run" in capsys.readouterr().err
+    assert main([*words, "resume=true"]) == 0
+    assert "0 made in" in capsys.readouterr().out and same(out, 6)
+
+
+def test_a_run_that_fails_before_its_first_file_leaves_nothing(tmp_path, capsys):
+    for word, answer in (
+        ("format=csv", "known are netcdf, zarr"),
+        ("shard=0", "shard >= 1"),
+        ("samples=0", "samples >= 1"),
+        ("workers=0", "workers >= 1"),
+        ("data.points=2", "points >= 4"),
+        ("data.alpha=0.5", "alpha > 1"),
+    ):
+        assert main([*TINY, "samples=2", word, f"out={tmp_path}/run"]) == 2
+        err = capsys.readouterr().err
+        assert answer in err and "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_shows_the_settings_of_the_equation_that_is_named(capsys):
+    assert main(["generate", "data=darcy", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "data.coefficient: two-phase" in text and all(name in text for name in leaves("data"))
+    assert main(["generate", "--help"]) == 0
+    assert "data.nu: 0.01" in capsys.readouterr().out
+
+
+def test_later_samples_and_other_seeds(tmp_path):
+    """start=3 goes on where three samples ended; another seed is another set."""
+    assert main([*TINY, "samples=2", "start=3", f"out={tmp_path}/later"]) == 0
+    later, whole = sd.open_dataset(tmp_path / "later"), sd.generate("poisson", samples=5, points=9)
+    assert np.array_equal(later.u, whole.u[3:]) and later.sample.values.tolist() == [3, 4]
+    assert not np.allclose(sd.generate("poisson", samples=2, seed=1, points=9).u, whole.u[:2])
