@@ -1,5 +1,7 @@
 """What tests of readers ask of every format."""
 
+import pickle
+
 import pytest
 from xarray.backends import BackendArray
 from xarray.core import indexing
@@ -8,8 +10,11 @@ from sciml_diffusion.data.open import open_path
 
 
 def on_disk(variable) -> bool:
-    """Whether a variable's values are still in their file: xarray's wrappers are taken off one by one."""
-    data = variable.variable._data
+    """Whether a variable's values are still in their file, also in a copy that went to another process.
+
+    xarray's wrappers are taken off one by one.
+    """
+    data = pickle.loads(pickle.dumps(variable)).variable._data
     while isinstance(data, indexing.ExplicitlyIndexed) and hasattr(data, "array"):
         data = data.array
     return isinstance(data, BackendArray)

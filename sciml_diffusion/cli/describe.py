@@ -21,16 +21,17 @@ ENOUGH = 20_000_000  # values of one variable that are read for its range
 LONGEST = 300
 
 
-def describe_fields(name: str, ds: "xr.Dataset") -> str:
+def describe_fields(name: str, ds: "xr.Dataset", format: str | None = None) -> str:
     """What fields are: format, equation, axes, variables, parameters, terms.
 
     Arguments:
         name: as the user called them.
+        format: the one that it was opened as, where its content leaves it open.
         ds: a container; of each variable the first sample is read, at most some frames where that is long.
     """
     attrs = {str(key): _plain(value) for key, value in ds.attrs.items()}
     lower = {key.lower(): key for key in attrs}
-    known = {"format": _format(name)} | {key: attrs[lower[key]] for key in FIRST if key in lower}
+    known = {"format": _format(name, format)} | {key: attrs[lower[key]] for key in FIRST if key in lower}
     fields = {n: v for n, v in ds.data_vars.items() if set(SPACE) & set(v.dims)}
     parameters = {n: _range(v.values, v.attrs) for n, v in ds.data_vars.items() if n not in fields}
     terms = {k: v for k, v in attrs.items() if k.lower() in TERMS or TERM.search(str(v))}
@@ -49,7 +50,7 @@ def describe_fields(name: str, ds: "xr.Dataset") -> str:
     return f"dataset {name}\n" + facts(shown, "  ")
 
 
-def _format(name: str) -> str:
+def _format(name: str, wanted: str | None) -> str:
     """The title of the format that a file is read as; empty for names of shipped datasets."""
     from ..data.formats import claimed, reader
     from ..data.open import recognise
@@ -58,8 +59,13 @@ def _format(name: str) -> str:
     path = Path(name).expanduser()
     if not path.exists():
         return ""
-    found = claimed(Probe(path))
-    return reader(found[0]).TITLE if len(found) == 1 else "" if found else KINDS[recognise(path)]
+    found = [wanted] if wanted else claimed(Probe(path))
+    if found:
+        return " or ".join(reader(name).TITLE for name in found)
+    try:
+        return KINDS[recognise(path)]
+    except IsADirectoryError:
+        return "folder of files"
 
 
 def _axis(axis: "xr.DataArray", period: float | None) -> str:

@@ -54,17 +54,15 @@ class Merged(BackendArray):
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
 
     def _read(self, key: tuple) -> np.ndarray:
-        """The values at one key per axis; rows of the first axis are read one by one."""
+        """The values at one key per axis, whose numbers increase (as xarray asks); row by row of the first axis."""
         numbers, rest = np.arange(self.shape[0])[key[0]], tuple(key[1:])
         slow, fast = np.divmod(numbers, self.variable.shape[1])
         if numbers.ndim == 0:
             return np.asarray(self.variable[(int(slow), int(fast), *rest)].values, dtype=self.dtype)
-        parts = [self.variable[(int(row), fast[slow == row], *rest)].values for row in dict.fromkeys(slow.tolist())]
+        parts = [self.variable[(int(row), fast[slow == row], *rest)].values for row in np.unique(slow)]
         if not parts:
             return np.asarray(self.variable[(0, slice(0, 0), *rest)].values, dtype=self.dtype)
-        values = np.concatenate(parts).astype(self.dtype, copy=False)
-        order = np.concatenate([np.flatnonzero(slow == row) for row in dict.fromkeys(slow.tolist())])
-        return values[np.argsort(order)]
+        return np.concatenate(parts).astype(self.dtype, copy=False)
 
 
 def merged(ds: xr.Dataset, slow: str, fast: str, values: np.ndarray) -> xr.Dataset:

@@ -102,10 +102,11 @@ def _look(file: Path) -> tuple[int, int]:
 def _read(file: Path, dtype: np.dtype, shape: tuple[int, ...], count: int, key: tuple) -> np.ndarray:
     """Copies of the values of some samples; the one channel serves as the axis of time."""
     numbers = np.arange(count)[key[0]]
+    fields = []
     with _one_at_a_time, _open(file) as environment, environment.begin() as transaction:
-        values = {n: transaction.get(str(n).encode()) for n in np.atleast_1d(numbers).tolist()}
-    for number, value in values.items():
-        if value is None or len(value) != np.prod(shape) * dtype.itemsize:
-            raise ValueError(f"{file}: the value {number} is missing or has another size than the first")
-    fields = {n: outer(np.frombuffer(value, dtype).reshape(shape), key[1:]) for n, value in values.items()}
-    return np.stack([fields[n] for n in numbers.tolist()]) if numbers.ndim else fields[int(numbers)]
+        for number in np.atleast_1d(numbers).tolist():
+            value = transaction.get(str(number).encode())
+            if value is None or len(value) != np.prod(shape) * dtype.itemsize:
+                raise ValueError(f"{file}: the value {number} is missing or has another size than the first")
+            fields.append(outer(np.frombuffer(value, dtype).reshape(shape), key[1:]))
+    return np.stack(fields) if numbers.ndim else fields[0]

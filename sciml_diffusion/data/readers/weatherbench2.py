@@ -15,7 +15,7 @@ import xarray as xr
 from ..lazy import as_float32, merged
 from ..names import VARIABLE_ALIASES
 from ..probe import Probe
-from ..stores import open_store
+from ..stores import is_url, open_store
 
 TITLE = "WeatherBench 2: Zarr with long names, in a folder or behind a URL (gs://...)"
 STORE = {"zarr.json", ".zgroup", ".zmetadata"}
@@ -49,7 +49,7 @@ def read(path: Path | str, variables: list[str] | str | None = None, storage: di
     ds = as_float32(ds)
     if LEAD in ds.coords or LEAD in ds.dims:
         ds = ds.assign_coords({LEAD: _lead_times(path, ds[LEAD])}).rename({LEAD: "lead_time"})
-    attrs = {"title": "WeatherBench 2", "source": str(path)}
+    attrs = {"title": "WeatherBench 2", "source": str(path) if is_url(path) else Path(path).name}
     if {DAYS, HOURS} <= set(ds.dims):
         days, hours = (np.asarray(ds[dim].values) for dim in (DAYS, HOURS))
         times = NOMINAL_YEAR + (days[:, None] - 1) * np.timedelta64(1, "D") + hours * np.timedelta64(1, "h")
