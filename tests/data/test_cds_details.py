@@ -154,3 +154,33 @@ def test_longitudes_of_a_region_across_greenwich_and_latitudes_downwards(legacy,
     np.testing.assert_array_equal(ds.longitude, truth.longitude)
     assert (np.diff(ds.latitude) < 0).all() and (np.diff(ds.longitude) > 0).all()
     assert pd.DatetimeIndex(ds.time.values).tz is None
+
+
+def test_accumulations_in_grib(tmp_path):
+    """The same forecasts as messages: what cfgrib makes of them is what `era5_grib` imitates."""
+    eccodes = pytest.importorskip("eccodes")
+    raw, hours = era5_grib()
+    with (tmp_path / "tp").open("wb") as file:
+        for start in raw.time.values:
+            for step in raw.step.values:
+                field = raw.tp.sel(time=start, step=step).values
+                if np.isnan(field).any():
+                    continue
+                message = eccodes.codes_grib_new_from_samples("regular_ll_sfc_grib1")
+                date = pd.Timestamp(start)
+                keys = {"dataDate": int(date.strftime("%Y%m%d")), "dataTime": date.hour * 100, "Ni": 3, "Nj": 2}
+                keys |= {"latitudeOfFirstGridPointInDegrees": 52, "latitudeOfLastGridPointInDegrees": 51}
+                keys |= {"longitudeOfFirstGridPointInDegrees": 0, "longitudeOfLastGridPointInDegrees": 2}
+                keys |= {"iDirectionIncrementInDegrees": 1, "jDirectionIncrementInDegrees": 1}
+                keys |= {"stepType": "accum", "stepRange": f"0-{step // HOUR}", "bitsPerValue": 24}
+                for key, value in keys.items():
+                    eccodes.codes_set(message, key, value)
+                eccodes.codes_set(message, "paramId", 228)  # tp
+                eccodes.codes_set_values(message, field.ravel())
+                eccodes.codes_write(message, file)
+                eccodes.codes_release(message)
+    ds = open_path(tmp_path / "tp")
+    assert ds.tp.dims == ("time", "latitude", "longitude") and ds.tp.attrs["cell_methods"] == "time: sum"
+    np.testing.assert_array_equal(ds.time, START + hours * HOUR)
+    np.testing.assert_allclose(ds.tp[:, 1, 2], total(hours) - total(hours - 1), rtol=1e-6)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["tp"]
