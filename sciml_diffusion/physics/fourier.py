@@ -21,7 +21,7 @@ def check_periodic(grid: Grid, user: str, dims: int | None = None) -> None:
         raise ValueError(f"{user} needs {number}; got dims {grid.dims} with periods {grid.periods}")
     for dim, values, period in zip(grid.dims, grid.coordinates, grid.periods, strict=True):
         step = period / len(values)
-        spacing = torch.from_numpy(values).to(torch.float64).diff()
+        spacing = torch.tensor(values, dtype=torch.float64).diff()
         if len(values) < 4 or not torch.allclose(spacing, torch.full_like(spacing, step), rtol=1e-6, atol=1e-9 * step):
             raise ValueError(
                 f"{user} needs at least 4 points x_j = x_0 + j L / n over a period of {dim!r}, its end left out"

@@ -1,19 +1,17 @@
 """What a recipe trains on: windows of samples on one axis or two, or of one long series."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..codecs.base import Codec
 from ..codecs.standardise import Standardise
 from ..data.container import grid_of, to_tensor, variables_of
 from ..data.statistics import mean_std
 from ..data.windows import contiguous_segments, window_index, window_length
 from ..denoisers.base import Denoiser
-from ..physics.grid import Grid
 from .fit import FitConfig
 from .spectral import fit_separable, fit_spectral
 
@@ -37,31 +35,6 @@ TRAJECTORIES = FitConfig(
 SERIES = FitConfig(
     steps=300, batch=16, learning_rate=5e-4, warmup=100, half_life=50, validate_every=50, patience=6, precision="auto"
 )
-
-
-class Source(Protocol):
-    """Training and validation windows with all that a prior has to know of them."""
-
-    pool: str  # how validation errors are pooled, see `calibrate`
-    config: FitConfig  # numbers of a run by default
-    width: int  # of the network by default
-    symmetries: tuple[str, ...]  # of the law by default
-    boundary: tuple[str, str]  # of the network's two axes
-    sigma_range: tuple[float, float]
-    codec: Codec
-    grid: Grid
-    variables: tuple[dict, ...]
-    window: int
-    step: np.timedelta64 | float
-    channels: int  # of the network's output
-    anchor: Denoiser
-    independent: float  # windows for validation that are
-
-    def encoded(self) -> tuple[Tensor, Tensor]:
-        """Windows for training and validation in diffusion space, each with shape (N, *event)."""
-
-    def final_anchor(self) -> Denoiser:
-        """The anchor of the finished prior."""
 
 
 class _Samples(ABC):
@@ -219,3 +192,6 @@ def validation_blocks(frames: int, window: int, share: float = SHARE) -> tuple[n
         )
     index = np.arange(frames)
     return index[end + gap : frames - end - gap], np.concatenate([index[:end], index[frames - end :]])
+
+
+Source = Trajectories | Planes | Series  # windows for training and validation, and all that a prior has to know of them
