@@ -218,6 +218,16 @@ def test_the_leaf_states_the_defaults(name):
     assert generator == type(generator)() and generator.name == name
 
 
+def test_generators_of_training_presets_can_be_made():
+    found = []
+    for path in sorted((ROOT / "configs" / "train").glob("*.yaml")):
+        preset = yaml.safe_load(path.read_text())
+        for part in (preset.get("fields"), preset.get("validation")):
+            if isinstance(part, dict) and "generator" in part:
+                found.append(instantiate(part["generator"]).name)
+    assert {"burgers", "darcy", "navier-stokes"} <= set(found)
+
+
 @each
 def test_fields_are_finite_and_keep_what_the_equation_keeps(known, name):
     ds = known(name)
