@@ -241,18 +241,25 @@ def leave_stations_out(
     return {f"{key}_{name}": value for name, found in scores.items() for key, value in found.items()}
 
 
-def plot(post: "xr.Dataset", obs: "xr.Dataset | None" = None, truth: "xr.Dataset | None" = None, time=None) -> "Figure":
+def plot(
+    post: "xr.Dataset",
+    obs: "xr.Dataset | None" = None,
+    truth: "xr.Dataset | None" = None,
+    time=None,
+    variable: str | None = None,
+) -> "Figure":
     """A picture of a posterior: mean, spread, members, sensors, and the truth where it is known.
 
     Arguments:
         time: which time is drawn, at most half a step from one of the posterior; by default the middle one.
+        variable: name of the field; by default the first.
     Raises:
-        ValueError: a time outside the posterior.
+        ValueError: a time outside the posterior, an unknown variable.
     """
     from .data.container import canonical
     from .evaluate.plots import plot_posterior
 
-    return plot_posterior(post, obs, None if truth is None else canonical(truth), time)
+    return plot_posterior(post, obs, None if truth is None else canonical(truth), time, variable)
 
 
 def generate(

@@ -131,6 +131,8 @@ def draw_image(axis: "Axes", view: View, values: np.ndarray, kind: str, limits: 
 def draw_sensors(axis: "Axes", view: View, post: "xr.Dataset", name: str, obs: "xr.Dataset", image=None) -> None:
     """Sensors on an image: dots, or with `image` circles filled with what they saw at that time; over time, lines."""
     rows = np.flatnonzero(rows_of(obs, name))
+    if not len(rows):  # another variable was observed
+        return
     places = np.stack([np.asarray(obs[d].values, np.float64)[rows] for d in view.dims], -1)
     times = obs["time"].values[rows]
     if view.moment is None:

@@ -114,6 +114,13 @@ def test_series_say_which_stations_were_held_out(pair, table, burgers, tmp_path)
     assert saved(plot_series(burgers[0], burgers[1]), tmp_path)
 
 
+def test_a_field_that_no_sensor_saw_is_drawn_without_them(pair, table, tmp_path):
+    both = pair[0].assign(d2m=pair[0]["t2m"] - 5)
+    figure = plot_posterior(both, table([(56.0, 0.0)]), variable="d2m")
+    assert titles(figure)[0] == "mean and sensors" and not figure.axes[0].collections[1:]
+    assert saved(figure, tmp_path)
+
+
 def test_errors_of_pictures(pair, table, burgers):
     post, _ = pair
     with pytest.raises(ValueError, match="no variable 'z'; it has t2m"):

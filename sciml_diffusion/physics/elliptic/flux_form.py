@@ -7,7 +7,7 @@ definite where every region touches a wall. Source: Eymard, Gallouet & Herbin, F
 import torch
 from torch import Tensor
 
-from .conjugate_gradients import conjugate_gradients
+from ..conjugate_gradients import conjugate_gradients
 from .laplacian import Laplacian
 from .sparse_direct import solve_sparse
 
@@ -77,9 +77,9 @@ class FluxFormSolver:
         small = f[0].numel() <= DIRECT_LIMIT if len(f) else True
         if self.method == "direct" or (self.method == "auto" and f.device.type == "cpu" and small):
             return solve_sparse(faces, f)
-        return conjugate_gradients(
-            lambda u: flux_form(faces, u), f, self._preconditioner(faces), self.tolerance, self.iterations
-        )
+        advice = "the contrast of the coefficient is large; use method='direct'"
+        operator, preconditioner = (lambda u: flux_form(faces, u)), self._preconditioner(faces)
+        return conjugate_gradients(operator, f, preconditioner, self.tolerance, self.iterations, advice)
 
     def _preconditioner(self, faces: tuple[Tensor, ...]):
         """w (-Lap)^{-1} w: w = 1 bounds the condition number by the contrast of T; strong contrast takes the diagonal.

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from .conjugate_gradient import IterativePoisson
 from .faces import Velocity, divergence, gradient
+from .iterative import IterativePoisson
 from .pressure import BoxPoisson, CapacitancePoisson, closed_faces
 from .scene import Scene
 

@@ -12,6 +12,7 @@ def conjugate_gradients(
     preconditioner: Callable[[Tensor], Tensor],
     tolerance: float,
     iterations: int,
+    advice: str = "use a larger tolerance or more iterations",
 ) -> Tensor:
     """u with |f - A u| <= tolerance |f| for every sample: shape (B, *S) -> (B, *S).
 
@@ -24,6 +25,7 @@ def conjugate_gradients(
         preconditioner: approximate inverse of A, symmetric and positive definite: (B, *S) -> (B, *S).
         tolerance: relative residual at which a sample ends.
         iterations: at most.
+        advice: what to do where they do not suffice, for the message.
 
     Raises:
         RuntimeError: where a sample does not reach the tolerance, with the residual that it has.
@@ -49,7 +51,7 @@ def conjugate_gradients(
         reached = float(_norm(residual)[sample] / _norm(f)[sample])
         raise RuntimeError(
             f"sample {sample} has a relative residual of {reached:.2g} after {iterations} iterations "
-            f"(wanted {tolerance:.2g}): the contrast of the coefficient is large; use method='direct'"
+            f"(wanted {tolerance:.2g}); {advice}"
         )
     return u
 
