@@ -34,11 +34,11 @@ class CompressibleGenerator(Generator):
     """
 
     points: int = 128
-    frames: int = 21
+    frames: int = 41
     initial: str = "random"
     eta: float = 1e-8
     zeta: float = 1e-8
-    duration: float = 1.0
+    duration: float = 0.4
     solver_points: int = 256
     boundary_kind: str | None = None
 
