@@ -7,19 +7,24 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def open_fields(source: str, period: str | None = None, sample: int | None = None) -> "xr.Dataset":
+def open_fields(
+    source: str, period: str | None = None, sample: int | None = None, format: str | None = None, options=None
+) -> "xr.Dataset":
     """Opens fields and takes the part that is asked for.
 
     Arguments:
-        source: shipped sample or file.
+        source: shipped sample, file, folder or URL.
         period: FIRST/LAST, for example 2019-03-26/2019-03-27, ends included; None is all.
         sample: which trajectory, where the fields hold several; None is all.
+        format, options: of the file, where its content leaves them open; see `open_dataset`.
     Raises:
         ValueError: no frame in the period, or no such trajectory. FileNotFoundError: no such fields.
     """
     from .. import api
 
-    fields = select_period(api.open_dataset(source), period)
+    if options and not hasattr(options, "items"):
+        raise ValueError(f"options are written 'options={{dt: 0.1}}', got {options!r}")
+    fields = select_period(api.open_dataset(source, format, **(options or {})), period)
     if sample is None or "sample" not in fields.dims:
         return fields
     if not 0 <= sample < fields.sizes["sample"]:

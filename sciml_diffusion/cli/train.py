@@ -22,7 +22,8 @@ def run(words: Sequence[str]) -> int:
         )
     with RunFolder("train", config, resumable=True) as folder:
         if config.data is not None:
-            fields, origin = open_fields(config.data, config.period), str(config.data)
+            fields = open_fields(config.data, config.period, format=config.format, options=config.options)
+            origin = str(config.data)
         else:
             fields = select_period(instantiate(leaf.fields), config.period)
             origin = leaf.fields.get("source") or str(fields.attrs.get("title", config.name))
