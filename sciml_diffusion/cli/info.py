@@ -44,7 +44,11 @@ def describe(name: str, format: str | None = None, options=None, plot: str | Non
         return prior(api.load_prior(folder))
     shipped = (api.ZOO / name / "prior.json").is_file()
     parts = [run_folder(folder)] if run else [prior(api.load_prior(name))] if shipped else []
-    if not shipped or (resource_folder("datasets") / name / f"{name}.nc").is_file():
+    card = resource_folder("datasets") / name / "README.md"
+    stored = card.with_name(f"{card.parent.name}.nc").is_file()
+    if card.is_file() and not stored and not folder.exists() and plot is None:
+        parts.append(card.read_text(encoding="utf-8").strip())  # of data that are generated
+    elif not shipped or stored:
         fields = api.open_dataset(name, format, **(options or {}))
         parts.append(dataset(name, fields, format))
         if plot is not None:

@@ -21,7 +21,7 @@ def card(generator: Generator, manifest: Manifest, statistics: dict[str, dict[st
         "boundary": generator.boundary,
         "solver": generator.solver + "".join(f"; {key} = {value}" for key, value in generator.facts.items()),
         "samples": f"{request['samples']}, from index {request['start']} of seed {request['seed']}",
-        "files": f"{len(manifest.shards)} ({request['format']}), {sum(s['bytes'] for s in manifest.shards):,} bytes",
+        "files": f"{len(manifest.shards)} ({request['format']}), {manifest.bytes:,} bytes",
         "made by": f"sciml_diffusion {request['version']}",
         "licence": "Apache-2.0, that of the program that made them",
     }

@@ -19,6 +19,11 @@ def dataset_path(name: str) -> Path:
     """
     if name in names():
         return _file(resource_folder("datasets") / name)
+    if (resource_folder("datasets") / name / "README.md").is_file():
+        raise ValueError(
+            f"{name!r} is not stored but generated: `sciml-diffusion generate data={name}` makes a folder to open, "
+            f'sciml_diffusion.generate("{name}") makes it in memory'
+        )
     near = get_close_matches(name, names(), n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"shipped are {', '.join(names()) or 'none'}."
     raise ValueError(f"there is no shipped dataset and no file {name!r}; {hint} A path opens a file of your own")

@@ -59,6 +59,15 @@ class Manifest:
         return sum(shard["samples"] for shard in self.shards)
 
     @property
+    def bytes(self) -> int:
+        """Size of these files."""
+        return sum(shard["bytes"] for shard in self.shards)
+
+    def add(self, shard: dict) -> None:
+        """Enters a file that is whole, in the order of the samples."""
+        self.shards = sorted([*self.shards, shard], key=lambda entry: entry["first"])
+
+    @property
     def complete(self) -> bool:
         """Whether all samples that were asked for are there."""
         return self.samples == self.request["samples"]

@@ -77,13 +77,11 @@ def write_trajectories(
         tick(kept)
         for chosen, arrays in zip(wanted, assemble(generator, seed, wanted, workers, tick), strict=True):
             name = "fields" if shard >= samples else f"fields-{(chosen.start - start) // shard:05d}"
-            ds = generator.dataset(arrays, seed, chosen.start)
-            manifest.shards.append(_write(ds, folder, name + ENDINGS[format]))
-            manifest.shards.sort(key=lambda entry: entry["first"])
+            entry = _write(generator.dataset(arrays, seed, chosen.start), folder, name + ENDINGS[format])
+            manifest.add(entry)
             manifest.save(folder)
     _describe(generator, folder, manifest)
-    files, size = [s["file"] for s in manifest.shards], sum(s["bytes"] for s in manifest.shards)
-    return Written(samples, samples - kept, files, size)
+    return Written(samples, samples - kept, [s["file"] for s in manifest.shards], manifest.bytes)
 
 
 def statistics_of(manifest: Manifest) -> dict[str, dict[str, dict]]:

@@ -98,3 +98,10 @@ def test_later_samples_and_other_seeds(tmp_path):
     later, whole = sd.open_dataset(tmp_path / "later"), sd.generate("poisson", samples=5, points=9)
     assert np.array_equal(later.u, whole.u[3:]) and later.sample.values.tolist() == [3, 4]
     assert not np.allclose(sd.generate("poisson", samples=2, seed=1, points=9).u, whole.u[:2])
+
+
+def test_the_card_of_generated_data_is_shown_and_their_absence_explained(capsys):
+    assert main(["info", "kolmogorov"]) == 0
+    assert "w_t + u w_x + v w_y" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="is not stored but generated: `sciml-diffusion generate data=darcy`"):
+        sd.open_dataset("darcy")
