@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .grid import Grid
-from .stencils import Stencil, stencil, straightened
+from .stencils import EDGES, Stencil, even_step, stencil, straightened
 
 SCHEMES = ("spectral", "fd2", "fd4")
 
@@ -31,7 +31,7 @@ class Derivatives:
 
     Raises:
         ValueError: a scheme, axis or edge that does not exist, a spectral scheme on an axis that is not periodic and
-            even, or too few points.
+            even; when a derivative is taken, too few points for its stencil.
     """
 
     def __init__(self, grid: Grid, scheme: str | Mapping[str, str] = "fd2", edges: Mapping[str, str] | None = None):
@@ -41,12 +41,11 @@ class Derivatives:
             raise ValueError(f"expected one of {SCHEMES} for each of {grid.dims}; got {self.schemes}")
         if not set(self.edges) <= set(grid.dims):
             raise ValueError(f"edges name {sorted(set(self.edges) - set(grid.dims))}, which are not among {grid.dims}")
+        if not set(self.edges.values()) <= set(EDGES):
+            raise ValueError(f"edges are {EDGES}; got {self.edges}")
         for dim, kind in self.schemes.items():
-            axis = grid.dims.index(dim)
             if kind == "spectral":
-                _check_even(grid, axis)
-            else:
-                self._stencil(dim, 1)
+                _check_even(grid, grid.dims.index(dim))
         self._cache: dict[tuple, Stencil] = {}
 
     def along(self, u: Tensor, dim: str, order: int = 1) -> Tensor:
@@ -94,7 +93,8 @@ class Derivatives:
             k = k.where((m.abs() * 2 != n) | (order % 2 == 0), 0)
             return (1j * k) ** order
         taps = self._stencil(dim, order)
-        phase = 2 * math.pi / n * m[:, None] * taps.index[0]
+        turns = m.round().long()[:, None] * taps.index[0] % n  # reduced while integers: no rounding of large angles
+        phase = 2 * math.pi / n * turns.to(torch.float64)
         return (taps.weight[0] * (torch.complex(phase.cos(), phase.sin()) - 1)).sum(1)
 
     def inverse_laplacian(self, f: Tensor) -> Tensor:
@@ -125,8 +125,7 @@ def _check_even(grid: Grid, axis: int) -> None:
     period, x = grid.periods[axis], grid.coordinates[axis]
     if period is None:
         raise ValueError(f"the axis {grid.dims[axis]!r} is not periodic and has no Fourier modes; use 'fd2' or 'fd4'")
-    steps = abs(straightened(x, period)[1:] - straightened(x, period)[:-1])
-    if abs(steps - period / len(x)).max() > 1e-9 * period:
+    if even_step(straightened(x, period), period) is None:
         raise ValueError(f"the axis {grid.dims[axis]!r} is not even over its period; leave the end point out")
 
 

@@ -63,17 +63,24 @@ def stencil(points: np.ndarray, period: float | None, order: int, accuracy: int,
     if n < max(order + 2, accuracy + 1):
         raise ValueError(f"a derivative of order {order} and accuracy {accuracy} needs more than {n} points")
     x = straightened(points, period)
-    even = np.allclose(np.diff(x), x[1] - x[0], rtol=1e-9)
+    step = even_step(x, period)
+    even = step is not None
     extra = 0 if even or order == 1 or accuracy == 4 else 1
     rows = [_window(i, n, half, extra, order, free=period is not None or edge != "one-sided") for i in range(n)]
     width = max(map(len, rows))
     index, weight, sign = np.zeros((n, width), int), np.zeros((n, width)), np.ones((n, width))
+    known: dict[tuple[int, ...], np.ndarray] = {}  # on even points rows have the same weights, bit for bit
     for i, window in enumerate(rows):
         where = [_place(x, j, period, edge) for j in window]
         index[i] = i
         index[i, : len(window)] = [w[0] for w in where]
         sign[i, : len(window)] = [w[2] for w in where]
-        weight[i, : len(window)] = _weights(np.array([w[1] for w in where]) - x[i], order)
+        near = tuple(j - i for j in window)
+        if not even:
+            found = _weights(np.array([w[1] for w in where]) - x[i], order)
+        else:
+            found = known[near] = known[near] if near in known else _weights(step * np.array(near), order)
+        weight[i, : len(window)] = found
     return Stencil(*(torch.from_numpy(a) for a in (index, weight, sign)))
 
 
@@ -84,6 +91,13 @@ def straightened(points: np.ndarray, period: float | None) -> np.ndarray:
     step = math.copysign(period / n, x[-1] - x[0]) if period is not None else (x[-1] - x[0]) / (n - 1)
     line = x[0] + step * np.arange(n)
     return line if np.abs(x - line).max() <= 4e-7 * np.abs(x).max() else x
+
+
+def even_step(x: np.ndarray, period: float | None) -> float | None:
+    """The signed spacing of straightened points, or None where they are uneven or do not meet their period evenly."""
+    steps = np.diff(x)
+    step = float(steps.mean()) if period is None else math.copysign(period / len(x), steps[0])
+    return step if np.allclose(steps, step, rtol=1e-9, atol=0) else None
 
 
 def _window(i: int, n: int, half: int, extra: int, order: int, free: bool) -> list[int]:

@@ -56,7 +56,7 @@ WAYS = [
 
 def rms_of(name: str, rows: int, way: dict, faults=lambda x: x) -> float:
     on_levels, build, fields = CASES[name]
-    grid = globe(rows, rows // 2 if on_levels else 0, **way)
+    grid = globe(rows, rows // 2 + 1 if on_levels else 0, **way)
     x = fields(grid)
     residual = build(grid).nondimensional(x)
     return float(residual.norm(residual(faults(x)))[residual.component].sqrt())

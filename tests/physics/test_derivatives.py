@@ -208,7 +208,9 @@ def test_errors_say_what_is_expected():
     with pytest.raises(ValueError, match="one of"):
         Derivatives(Grid.periodic((8,), (1.0,)), "fd6")
     with pytest.raises(ValueError, match="more than 3 points"):
-        Derivatives(Grid.nodes((3,), (1.0,)), "fd4")
+        Derivatives(Grid.nodes((3,), (1.0,)), "fd4").along(torch.zeros(3), "x")
+    with pytest.raises(ValueError, match="edges are"):
+        Derivatives(Grid.nodes((8,), (1.0,)), "fd2", {"x": "flat"})
     with pytest.raises(ValueError, match="not among"):
         Derivatives(Grid.periodic((8,), (1.0,))).along(torch.zeros(8), "y")
     with pytest.raises(ValueError, match="edges name"):

@@ -1,7 +1,5 @@
 """Projections. Truths: the divergence of the metric itself, orthogonality, idempotence, conditional Gaussian means."""
 
-import math
-
 import pytest
 import torch
 
@@ -19,7 +17,7 @@ def draw(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def torus(dims=("y", "x"), sizes=(64, 48)) -> Grid:
-    return Grid.periodic(sizes, (2 * math.pi, 4 * math.pi), dims)
+    return Grid.periodic(sizes, (1.0, 2.0), dims)
 
 
 def inner(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -30,12 +28,12 @@ def inner(a: torch.Tensor, b: torch.Tensor) -> float:
 @pytest.mark.parametrize("scheme", ["spectral", "fd2", "fd4"])
 @pytest.mark.parametrize("sizes", [(64, 48), (33, 31)])
 def test_divergence_is_zero_in_the_metric_of_the_scheme(scheme, dims, sizes):
-    """White noise, whose divergence is above 10: at most 1e-12 is left, in `Divergence` with the same scheme."""
+    """White noise, whose divergence is above 50: at most 1e-12 is left, in `Divergence` with the same scheme."""
     grid = torus(dims, sizes)
     u = draw(2, 2, 3, *sizes)
     metric = Divergence(grid, FLOW, scheme)
     left = metric(DivergenceFree(grid, FLOW, scheme)(u))["divergence"]
-    assert metric(u)["divergence"].abs().max() > 10
+    assert metric(u)["divergence"].abs().max() > 50
     assert left.abs().max() < 1e-12
 
 
