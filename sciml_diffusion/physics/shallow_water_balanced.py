@@ -72,6 +72,8 @@ class BalancedFields:
         ratio, ratio_corner = self.equation.gravity / self._f[:, None], self.equation.gravity / self._f_corner[:, None]
         u = -ratio * corner[:, :, :-1].diff(dim=1) / dy
         v = ratio_corner * corner[:, :-1].diff(dim=2) / dx
+        if self.equation.channel:
+            v[:, 0] = 0  # on the wall; sin(q y) rounds
         eta = self.law.evaluate(coefficients, y, self._x)
         if self.equation.y == -1:
             eta, u, v = eta.mT, u.mT, v.mT

@@ -87,7 +87,10 @@ class Tracer(Solver):
         return step
 
     def step_limit(self, u: Tensor) -> float:
-        """1 / (sum_i max |u_i| / h_i + 2 K / h_i^2): no cell gives more than it holds; u has shape (B, 1, *S)."""
+        """1 / (sum_i max |u_i| / h_i + 2 K / h_i^2), for u of shape (B, 1, *S).
+
+        Up to half of it, as automatic steps are, no cell gives more than it holds where slopes are limited.
+        """
         diffusion = 2 * float(self.diffusivity.detach().max()) * sum(h**-2 for h in self.spacings)
         return 1 / (self.max_speed + diffusion) if self.max_speed + diffusion > 0 else math.inf
 

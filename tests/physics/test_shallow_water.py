@@ -203,6 +203,13 @@ def test_balanced_fields(grid):
         assert (v[:, 0] == 0).all()
 
 
+def test_balanced_fields_start_a_solve_wherever_the_channel_lies():
+    """v on the wall is 0 exactly, also where y does not begin at 0 and sin(q y) rounds."""
+    solver = ShallowWater(channel(24, south=-0.3), 1.0, 4.0)
+    start = BalancedFields(solver, 1.0, 0.01, 0.15).draw(3, [1])
+    assert (start[:, 2, 0] == 0).all() and solver.solve(start, 0.01, 2).isfinite().all()
+
+
 def test_the_initial_law_is_the_same_function_on_every_grid():
     """h at points that two grids share; to rounding."""
     coarse, fine = (BalancedFields(ShallowWater(channel(n), 1.0, 1.0), 1.0, 0.01, 0.2) for n in (8, 24))
