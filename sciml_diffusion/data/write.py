@@ -158,12 +158,12 @@ def _write(ds: xr.Dataset, folder: Path, name: str) -> dict:
         else:
             ds.to_netcdf(unfinished, engine="h5netcdf", encoding=_encoding(ds, "chunksizes"))
         size, sha256 = digest(unfinished)
+        moments = {n: {k: m.as_dict() for k, m in kinds.items()} for n, kinds in moments_of(ds).items()}
         remove(path)
         os.replace(unfinished, path)
     except BaseException:
         remove(unfinished)
         raise
-    moments = {n: {k: m.as_dict() for k, m in kinds.items()} for n, kinds in moments_of(ds).items()}
     entry = {"file": name, "first": int(ds["sample"][0]), "samples": ds.sizes["sample"]}
     return entry | {"bytes": size, "sha256": sha256, "moments": moments}
 

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from functools import lru_cache
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ def solve_blocks(
                 arrays = generator.solve_block(seed, index)
             yield index, arrays
         return
+    others = set(active_children())
     pool = ProcessPoolExecutor(min(workers, len(blocks)), get_context("spawn"), _begin_worker)
     try:
         waiting, rest = deque(), deque(blocks)
@@ -52,6 +53,8 @@ def solve_blocks(
         ) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+        for worker in set(active_children()) - others:
+            worker.terminate()  # nobody waits for what it still solves
 
 
 def assemble(
