@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -58,7 +59,8 @@ class Solver(ABC):
             duration: > 0, in the equation's unit of time.
             frames: T >= 2.
             substeps: steps between two frames. By default each frame takes the power of two that keeps them below half
-                of the stability limit of the whole batch, looked up anew at every frame.
+                of the stability limit of the whole batch, looked up anew at every frame, and is done again with twice
+                as many where they are above the limit at its end.
             checkpoint: where gradients are recorded, keep about the square root of all states and compute the others
                 again; gradients are the same, time grows by about a third.
             check: test steps and states; off only inside `torch.func` transforms, where values cannot be read.
@@ -69,29 +71,36 @@ class Solver(ABC):
                 is not finite, with its sample and time.
         """
         self._check_arguments(u0, duration, frames, substeps, check)
-        interval, steppers = duration / (frames - 1), {}
-        if check:
-            _check_finite(u0, 0.0)
+        interval = duration / (frames - 1)
+        stepper = cache(lambda count: self.stepper(interval / count))
+        limit = self._limit(u0, 0.0) if check else math.inf
+        self._check_step(limit, interval, substeps or math.inf)
         state, kept = self.start(u0), [u0]
         for frame in _bar(range(1, frames), progress, type(self).__name__):
-            count = substeps or self._enough(kept[-1], interval)
-            if check and substeps:
-                self._check_step(kept[-1], interval, count)
-            if count not in steppers:
-                steppers[count] = self.stepper(interval / count)
-            segment = self._segment(checkpoint, frames, count)
-            state = _advance(steppers[count], state, (frame - 1) * count, count, segment)
-            kept.append(self.read(state))
-            if check:
-                _check_finite(kept[-1], frame * interval)
+            count = substeps or self._enough(limit, interval)
+            while True:
+                segment = self._segment(checkpoint, frames, count)
+                after = _advance(stepper(count), state, (frame - 1) * count, count, segment)
+                fields = self.read(after)
+                limit = self._limit(fields, frame * interval) if check else math.inf
+                if substeps or not interval / count > limit:
+                    break
+                count = min(2 * count, self._enough(limit, interval))
+            self._check_step(limit, interval, count)
+            state = after
+            kept.append(fields)
         return torch.stack(kept, 2)
 
-    def _enough(self, u: Tensor, interval: float) -> int:
+    def _limit(self, u: Tensor, time: float) -> float:
+        """`step_limit` of states that are finite."""
+        _check_finite(u, time)
+        return self.step_limit(u)
+
+    def _enough(self, limit: float, interval: float) -> int:
         """The smallest power of two of steps in an interval that stays below SAFETY of the limit."""
-        limit = SAFETY * self.step_limit(u)
         if not limit > 0:
             raise ValueError(f"{type(self).__name__} has no stable step at these states; check them and the parameters")
-        return 2 ** max(0, math.ceil(math.log2(interval / limit))) if math.isfinite(limit) else 1
+        return 2 ** max(0, math.ceil(math.log2(interval / (SAFETY * limit)))) if math.isfinite(limit) else 1
 
     @staticmethod
     def _segment(checkpoint: bool, frames: int, count: int) -> int:
@@ -111,8 +120,7 @@ class Solver(ABC):
         if substeps is None and not check:
             raise ValueError("substeps must be given where values are not checked")
 
-    def _check_step(self, u: Tensor, interval: float, count: int) -> None:
-        limit = self.step_limit(u)
+    def _check_step(self, limit: float, interval: float, count: float) -> None:
         if interval / count > limit:
             raise ValueError(
                 f"the time step {interval / count:.3g} of {type(self).__name__} is above the stability limit "

@@ -218,3 +218,14 @@ def test_automatic_steps_follow_the_limit():
     limit = solver.step_limit(4 * u0)
     assert seen[0] <= limit / 2 < 2 * seen[0] + 1e-15 and len(set(seen)) == len(seen)
     assert (automatic - solver.solve(4 * u0, 0.4, 5, 200)).abs().max() < 1e-4
+
+
+def test_a_flow_that_becomes_fast_within_a_frame_is_solved_again():
+    """From rest, under a force that the solver knows only as a function of time: against 2000 steps, 1e-3; too few
+    steps of the user's own are an error that names the limit, also in the last frame."""
+    force = 5 * (2 * math.pi * torch.arange(32, dtype=F64) / 32).sin()
+    solver, rest = Burgers(LINE, 0.1, lambda time: force), torch.zeros(1, 1, 32, dtype=F64)
+    u = solver.solve(rest, 1.0, 2)
+    assert (u - solver.solve(rest, 1.0, 2, 2000)).abs().max() < 1e-3 * u.abs().max()
+    with pytest.raises(ValueError, match="above the stability limit"):
+        solver.solve(rest, 1.0, 2, 16)
