@@ -5,7 +5,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -74,6 +74,10 @@ class Generator(ABC):
             samples: one block of indices.
             refine: the step is divided by it.
         """
+
+    def __getstate__(self) -> dict:
+        """What travels to other processes: the arguments, not the solver that was made of them."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def facts(self) -> dict:
