@@ -1,7 +1,7 @@
 """Derivatives of fields along the named axes of a grid, by Fourier modes or finite differences."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -46,7 +46,7 @@ class Derivatives:
         for dim, kind in self.schemes.items():
             if kind == "spectral":
                 _check_even(grid, grid.dims.index(dim))
-        self._cache: dict[tuple, Stencil] = {}
+        self._cache: dict[tuple, Stencil | Tensor] = {}
 
     def along(self, u: Tensor, dim: str, order: int = 1) -> Tensor:
         """d^order u / d dim^order, with the shape (..., *S) of u.
@@ -57,13 +57,11 @@ class Derivatives:
             order: 1 or 2; any order >= 1 where the scheme is spectral.
         """
         axis = self.axis(dim) - len(self.grid.dims)
-        if self.schemes[dim] == "spectral":
-            modes = torch.fft.rfft(u, dim=axis) * _along(self.symbol(dim, order), axis).to(u.device, _complex(u))
-            return torch.fft.irfft(modes, n=u.shape[axis], dim=axis)
         key = (dim, order, u.device, u.dtype)
-        if key not in self._cache:
-            self._cache[key] = self._stencil(dim, order).to(u)
-        return self._cache[key](u, axis % u.ndim)
+        if self.schemes[dim] == "spectral":
+            factor = self._once(key, lambda: _along(self.symbol(dim, order), axis).to(u.device, u.dtype.to_complex()))
+            return torch.fft.irfft(factor * torch.fft.rfft(u, dim=axis), n=u.shape[axis], dim=axis)
+        return self._once(key, lambda: self._stencil(dim, order).to(u))(u, axis % u.ndim)
 
     def laplacian(self, u: Tensor) -> Tensor:
         """Sum of second derivatives over all axes: shape (..., *S) -> (..., *S)."""
@@ -103,10 +101,21 @@ class Derivatives:
         Shape (..., *S) -> (..., *S). It inverts the Laplacian of this scheme, not another one.
         """
         axes = tuple(range(-len(self.grid.dims), 0))
+        inverse = self._once(("inverse", f.device, f.dtype), lambda: self._inverse_symbol(axes).to(f))
+        return torch.fft.irfftn(torch.fft.rfftn(f, dim=axes) * inverse, s=f.shape[-len(axes) :], dim=axes)
+
+    def _inverse_symbol(self, axes: tuple[int, ...]) -> Tensor:
+        """1 / the symbol of the Laplacian on the modes of rfftn, 0 for the mean."""
         symbols = [self.symbol(dim, 2, full=axis != -1).real for dim, axis in zip(self.grid.dims, axes, strict=True)]
         total = sum(_along(s, axis) for s, axis in zip(symbols, axes, strict=True))
-        inverse = torch.where(total == 0, 0.0, 1 / torch.where(total == 0, 1.0, total)).to(f)
-        return torch.fft.irfftn(torch.fft.rfftn(f, dim=axes) * inverse, s=f.shape[-len(axes) :], dim=axes)
+        return torch.where(total == 0, 0.0, 1 / torch.where(total == 0, 1.0, total))
+
+    def _once(self, key: tuple, make: Callable):
+        """What `make` returns, kept for later calls, which may record gradients where this one does not."""
+        if key not in self._cache:
+            with torch.inference_mode(False):
+                self._cache[key] = make()
+        return self._cache[key]
 
     def axis(self, dim: str) -> int:
         """Position of a dim among the grid's; ValueError where it is none."""
@@ -132,7 +141,3 @@ def _check_even(grid: Grid, axis: int) -> None:
 def _along(values: Tensor, axis: int) -> Tensor:
     """A vector as a tensor that runs along a negative axis."""
     return values.reshape(-1, *[1] * (-1 - axis))
-
-
-def _complex(u: Tensor) -> torch.dtype:
-    return torch.complex128 if u.dtype == torch.float64 else torch.complex64

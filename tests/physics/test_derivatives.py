@@ -156,6 +156,22 @@ def test_gradient_is_the_transpose():
     assert (tangent - derivatives.along(w, "x", 2)).abs().max() < 1e-10
 
 
+@pytest.mark.parametrize("scheme", ["fd2", "spectral"])
+def test_weights_kept_from_inference_or_a_transform_serve_gradients(scheme):
+    """First used in inference mode or under jvp, then with autograd: the same values, bit for bit, and a gradient."""
+    u = torch.randn(2, 16, generator=torch.Generator().manual_seed(2), dtype=F64)
+    for first in (lambda f: torch.inference_mode()(f)(u), lambda f: torch.func.jvp(f, (u,), (u,))[0]):
+        derivatives = Derivatives(axis("periodic", 16), scheme)
+
+        def f(a, derivatives=derivatives):
+            return derivatives.along(a, "x") + derivatives.inverse_laplacian(a)
+
+        before, leaf = first(f), u.clone().requires_grad_()
+        after = f(leaf)
+        after.square().sum().backward()
+        assert torch.equal(before, after.detach()) and leaf.grad.isfinite().all()
+
+
 def globe(rows: int, decreasing: bool, order=("latitude", "longitude")) -> Grid:
     latitude = np.linspace(-90, 90, rows)
     axes = {"latitude": latitude[::-1] if decreasing else latitude, "longitude": np.arange(2 * rows) * (180 / rows)}

@@ -106,7 +106,8 @@ class IntegratedResidual(FrameResidual):
 class StepResidual(Residual):
     """(u^{n+1} - Step(u^n)) / dt with a solver's own step, with T - 1 frames: component "pde".
 
-    Frames that the same solver made with the same steps have the residual of rounding, however far apart they are.
+    Frames that the same solver made with the same steps have the residual of rounding, however far apart they are;
+    where its own state holds more than its fields (the faces of `Smoke`), that of the passage between them, of order h.
     Terms are the changes (u^{n+1} - u^n) / dt and -(Step(u^n) - u^n) / dt.
 
     Arguments:
