@@ -37,7 +37,7 @@ class BurgersDirichletGenerator(Generator):
     equation = "u_t + u u_x = nu u_xx + f"
     law = "WDNO's: u_0 is the sum of two Gaussian bumps, f that of up to eight in space and time"
     boundary = "u = 0 at x = 0 and x = 1"
-    solver = "nodes, energy-conserving centred flux, SSPRK3, diffusion and forcing exact (order 2), float64"
+    solver = "nodes, energy-conserving centred flux, ETDRK4 in the sine modes (order 2 in space, 4 in time), float64"
     block = 32
 
     def __post_init__(self):
