@@ -24,8 +24,9 @@ def calibrate(
 
     With r = x - D_G and f = P^{1/2} F, clip(<r, f> / <f, f>, 0, 1) minimises the mean ||x - D_G - beta f||^2; beta is
     the smaller of its values on the first and the second half of the windows, so that one of two periods alone cannot
-    speak for the network, times n / (n + strength), n being the number of independent windows: a few weather events
-    say little of the next. With e the coefficients of x - D, and p those of P, the ratio is
+    speak for the network, times 1 - u strength / (n + strength): n is the number of independent windows, as a few
+    weather events say little of the next, and u = ||r - beta f||^2 / ||r||^2 is what the network leaves unexplained, to
+    which the variance of beta is proportional. With e the coefficients of x - D, and p those of P, the ratio is
 
     - "mode": (sum e^2 + strength scalar p) / ((n + strength) p) for each coefficient, scalar = sum(e^2) / (n sum(p))
       over all of them; it leans on the scalar by the weight of `strength` windows;
@@ -47,18 +48,25 @@ def calibrate(
     generator, anchor = torch.Generator().manual_seed(seed), denoiser.anchor
     halves = [h for h in (validation[: len(validation) // 2], validation[len(validation) // 2 :]) if len(h)]
     independent = len(validation) if independent is None else independent
-    trust, nodes = independent / (independent + strength), []
+    doubt, nodes = strength / (independent + strength), []
     for log_sigma in denoiser.log_sigma:
         sigma = log_sigma.exp().to(validation)
         moments = [_moments(denoiser, half, sigma, draws, generator) for half in halves]
         best = torch.stack([rf.sum() / ff.sum() if ff.sum() > 0 else ff.sum() for _, rf, ff in moments])
-        beta = trust * best.amin().clamp(0, 1)
+        beta = best.amin().clamp(0, 1)
+        beta = beta * (1 - doubt * _unexplained(beta, moments))
         variance, count = anchor.surrogate(sigma).variance.double(), draws * len(validation)
         nodes.append((beta, _ratio(beta, moments, variance, count, pool, strength)))
     betas, ratios = zip(*nodes, strict=True)
     dtype = anchor.variance.dtype
     beta, ratio = torch.stack(betas).to(dtype), torch.stack(ratios).to(dtype)
     return AnchoredDenoiser(anchor, denoiser.backbone, denoiser.log_sigma, beta, ratio).eval()
+
+
+def _unexplained(beta: Tensor, moments: list) -> Tensor:
+    """||r - beta f||^2 / ||r||^2 over all halves, between 0 and 1, with shape ()."""
+    rr, rf, ff = (sum(part.sum() for part in parts) for parts in zip(*moments, strict=True))
+    return ((rr - 2 * beta * rf + beta**2 * ff) / rr).clamp(0, 1)
 
 
 def _ratio(beta: Tensor, moments: list, p: Tensor, n: int, pool: str, strength: float) -> Tensor:
