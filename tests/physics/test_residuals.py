@@ -125,7 +125,11 @@ def test_log_prob_is_the_normal_density_summed_over_a_sample():
     expected = torch.distributions.Normal(0.0, torch.tensor(0.3, dtype=F64)).log_prob(x / 2).sum((1, 2, 3))
     assert torch.allclose(residual.log_prob(x, 0.3), expected, rtol=1e-12)
     assert torch.allclose(residual.log_prob(x, {"pde": 0.3}), expected, rtol=1e-12)
-    assert residual.log_prob(x, {"mass": 0.3}).abs().max() == 0
+    two = Together(("u",), {"a": residual, "b": Mass(GRID, ("u",))})
+    assert torch.allclose(two.log_prob(x, {"a pde": 0.3}), expected, rtol=1e-12)
+    for call in (lambda: residual.log_prob(x, {"mass": 0.3}), lambda: residual.loss(x, shares={"mass": 1.0})):
+        with pytest.raises(ValueError, match="components are .*pde"):
+            call()
     with pytest.raises(ValueError, match="std"):
         residual.log_prob(x, 0.0)
 

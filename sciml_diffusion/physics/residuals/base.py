@@ -113,8 +113,12 @@ class Residual(ABC):
             parameters: as for a call.
             kind: of norm.
             shares: {component: factor}; components that are not named count once.
+
+        Raises:
+            ValueError: a component that does not exist.
         """
         norms = self.norm(self(x, parameters), kind)
+        _known(shares or {}, norms)
         return sum((shares or {}).get(name, 1.0) * value for name, value in norms.items())
 
     def log_prob(self, x: Tensor, std: float | Mapping[str, float], parameters: Parameters | None = None) -> Tensor:
@@ -124,9 +128,14 @@ class Residual(ABC):
             x: fields, with shape (B, C, T, *S).
             std: > 0, tolerated size of r / scale, for all components or {component: std} for those that count.
             parameters: as for a call.
+
+        Raises:
+            ValueError: a std that is not > 0, or a component that does not exist.
         """
-        total = x.new_zeros(len(x))
-        for name, r in self.scaled(self(x, parameters)).items():
+        components = self.scaled(self(x, parameters))
+        _known(std if isinstance(std, Mapping) else {}, components)
+        total = torch.zeros(len(x), dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
+        for name, r in components.items():
             if not isinstance(std, Mapping) or name in std:
                 size = std[name] if isinstance(std, Mapping) else std
                 if not size > 0:
@@ -169,6 +178,13 @@ class Residual(ABC):
                 f"{type(self).__name__} needs {', '.join(self.fields)} with shape (B, {shape}); got {tuple(x.shape)}"
             )
         return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def _known(named: Mapping[str, object], components: Mapping[str, object]) -> None:
+    """Raises ValueError where a name is none of the components."""
+    unknown = sorted(set(named) - set(components))
+    if unknown:
+        raise ValueError(f"the components are {sorted(components)}; got {unknown}")
 
 
 def _by_channel(values: Tensor, weight: Tensor | None) -> Tensor:
