@@ -1,4 +1,4 @@
-"""Trajectories on disk. Truths: a generator whose samples are known numbers; numpy's statistics; the files themselves."""
+"""Trajectories on disk. Truths: a generator whose samples are known numbers; the statistics of numpy; the files."""
 
 import json
 from dataclasses import dataclass
