@@ -67,6 +67,10 @@ class ShallowWater(Solver):
         if self.channel:
             self._open[0] = 0
 
+    def parameters_by_sample(self) -> tuple:
+        """Rotation, friction, and topography where it differs."""
+        return (*self.parameters.values(), self.topography if self.topography.ndim == 3 else None)
+
     def rhs(self, u: Tensor, time: float = 0.0) -> Tensor:
         """(h_t, u_t, v_t) in units of the fields for each unit of time: shape (B, 3, *S) -> (B, 3, *S)."""
         h, u, v = u.unbind(1)

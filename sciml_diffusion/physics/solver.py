@@ -41,6 +41,10 @@ class Solver(ABC):
         """Fields of shape (B, C, *S) from the solver's own state."""
         return state
 
+    def parameters_by_sample(self) -> tuple:
+        """Parameters that may be tensors with a first axis of samples, of length B or 1, before any other axis."""
+        return ()
+
     def solve(
         self,
         u0: Tensor,
@@ -67,8 +71,8 @@ class Solver(ABC):
             progress: show a bar.
 
         Raises:
-            ValueError: shapes or numbers out of range; a step above the stability limit, which is named; a state that
-                is not finite, with its sample and time.
+            ValueError: shapes or numbers out of range; parameters for another number of samples; a step above the
+                stability limit, which is named; a state that is not finite, with its sample and time.
         """
         self._check_arguments(u0, duration, frames, substeps, check)
         interval = duration / (frames - 1)
@@ -113,6 +117,10 @@ class Solver(ABC):
             raise ValueError(
                 f"{type(self).__name__} needs initial fields of shape (B, {str(expected)[1:]}; got {tuple(u0.shape)}"
             )
+        for value in self.parameters_by_sample():
+            if isinstance(value, Tensor) and value.ndim and len(value) not in (1, len(u0)):
+                name = type(self).__name__
+                raise ValueError(f"{name} has parameters for {len(value)} samples; got {len(u0)} initial fields")
         if frames < 2 or not 0 < duration < math.inf or (substeps is not None and substeps < 1):
             raise ValueError(
                 f"expected frames >= 2, duration > 0 and substeps >= 1; got {frames}, {duration} and {substeps}"

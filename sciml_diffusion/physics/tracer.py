@@ -67,6 +67,11 @@ class Tracer(Solver):
         if isinstance(source, Tensor):
             self._emission(0.0, source)
 
+    def parameters_by_sample(self) -> tuple:
+        """Numbers or maps, inflow, source and wind."""
+        source = self.source(0.0) if callable(self.source) else self.source
+        return (self.diffusivity, self.decay, self.inflow, source, *on_faces(self.wind(0.0), self.grid))
+
     def rhs(self, u: Tensor, time: float = 0.0) -> Tensor:
         """c_t at a time, in concentration / time, on the stencils of the solver: shape (B, 1, *S), kept."""
         c = u[:, 0]

@@ -39,6 +39,10 @@ class FiniteVolumeAdvection(FiniteVolume):
         self.grid, self.beta, self.boundary, self.values = grid, beta, boundary, values
         self.limiter = limiter(limit)
 
+    def parameters_by_sample(self) -> tuple:
+        """The velocity."""
+        return (self.beta,)
+
     def rhs(self, u: Tensor, time: float = 0.0) -> Tensor:
         """u_t = -(F_{i+1/2} - F_{i-1/2}) / dx with shape (B, 1, X), in units of u / time."""
         left, right = face_values(pad(u, self.boundary, self.values), self.limiter)

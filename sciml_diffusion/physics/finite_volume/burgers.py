@@ -56,6 +56,10 @@ class FiniteVolumeBurgers(FiniteVolume):
         self.limiter = limiter(limit)
         self.heat = HeatFlow(grid.sizes[0], self.width, boundary)
 
+    def parameters_by_sample(self) -> tuple:
+        """The viscosity."""
+        return (self.nu,)
+
     def rhs(self, u: Tensor, time: float = 0.0) -> Tensor:
         """u_t = -(F_{i+1/2} - F_{i-1/2}) / dx + nu D u with shape (B, 1, X), in units of u / time."""
         padded = pad(u, self.boundary, self.values)[..., 1:-1]

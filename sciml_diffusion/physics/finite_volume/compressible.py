@@ -62,6 +62,10 @@ class Compressible(FiniteVolume):
         self.stress, self.kinematic = 4 / 3 * eta + zeta, viscosity == "kinematic"
         self.viscous = bool((torch.as_tensor(self.stress) > 0).any())
 
+    def parameters_by_sample(self) -> tuple:
+        """4/3 eta + zeta."""
+        return (self.stress,)
+
     def start(self, u: Tensor) -> Tensor:
         """(rho, u, p) -> (rho, rho u, E), shape (B, 3, X)."""
         return conservative(u, self.gamma)

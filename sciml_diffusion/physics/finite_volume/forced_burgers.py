@@ -66,6 +66,10 @@ class ForcedBurgers(FiniteVolume):
         modes = torch.arange(points + 2, dtype=torch.float64)
         self.laplacian = -((2 / self.spacing * (math.pi / 2 * modes / (points + 1)).sin()) ** 2)
 
+    def parameters_by_sample(self) -> tuple:
+        """Viscosity and control."""
+        return (self.nu, self.control)
+
     def rhs(self, u: Tensor, time: float = 0.0) -> Tensor:
         """u_t = -(F_{i+1/2} - F_{i-1/2}) / dx + nu D u + f(time) with shape (B, 1, X), in units of u / time."""
         diffusion = per_sample(self.nu, u) * _with_walls(u).diff(n=2, dim=-1) / self.spacing**2

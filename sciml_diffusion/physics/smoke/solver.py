@@ -76,6 +76,10 @@ class Smoke(Solver):
         other.control = control
         return other
 
+    def parameters_by_sample(self) -> tuple:
+        """Viscosity and buoyancy."""
+        return (self.viscosity, self.buoyancy)
+
     def start(self, u: Tensor) -> State:
         """(density, v, u, left) from fields of shape (B, 3, Y, X); the velocity is projected, walls are emptied."""
         if self.control is not None and not self.control.broadcast(len(u)):
@@ -192,6 +196,10 @@ class SmokeWithExits(Solver):
 
     def __init__(self, smoke: Smoke):
         self.smoke, self.grid, self.fields = smoke, smoke.grid, (*smoke.fields, "left")
+
+    def parameters_by_sample(self) -> tuple:
+        """Those of `Smoke`."""
+        return self.smoke.parameters_by_sample()
 
     def start(self, u: Tensor) -> State:
         """The state of `Smoke` from fields of shape (B, 4, Y, X)."""
