@@ -38,6 +38,7 @@ class AdvectionGenerator(Generator):
     block = 64
 
     def __post_init__(self):
+        super().__post_init__()
         require(
             {
                 "points >= 4": (self.points, self.points >= 4),

@@ -19,6 +19,7 @@ from ...physics.grid import Grid
 from ...physics.solver import Solver
 
 Axes = dict[str, tuple[np.ndarray, dict]]  # name of a dim -> values, attributes
+RETRY = ("not finite", "above the stability limit", "no stable step", "has the density", "has the pressure")  # errors
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,16 @@ class Generator(ABC):
     boundary: ClassVar[str]
     solver: ClassVar[str]  # scheme and its order
     block: ClassVar[int] = 16  # samples solved together
+
+    def __post_init__(self):
+        """Raises ValueError where a number is not finite, or a grid has no points or fewer than are kept."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
+        require({f"a finite {name}": (value, math.isfinite(value)) for name, value in numbers.items()})
+        points, finer_points = numbers.get("points", 1), numbers.get("solver_points")
+        require({"points >= 1": (points, points >= 1)})
+        enough = finer_points is None or finer_points >= points
+        require({f"solver_points >= points = {points}": (finer_points, enough)})
 
     @property
     @abstractmethod
@@ -105,10 +116,10 @@ class Generator(ABC):
         return 4 * sum(math.prod(axes[d] for d in v.dims) for v in self.variables if not v.shared)
 
     def solve_block(self, seed: int, index: int) -> dict[str, np.ndarray]:
-        """All samples of block `index`, float32; tried again with half the step where the first try is not finite.
+        """All samples of block `index`, float32; tried again with half the step where a shorter one may help (`RETRY`).
 
         Raises:
-            ValueError: not finite with half the step either, with sample and time; settings that cannot be solved.
+            ValueError: no solution with half the step either, with sample and time; settings that cannot be solved.
         """
         samples = range(index * self.block, (index + 1) * self.block)
         for refine in (1, 2):
@@ -118,7 +129,7 @@ class Generator(ABC):
                 return self._checked(arrays, samples)
             except ValueError as error:
                 said = re.sub(r"^sample (\d+)", lambda m: f"sample {samples[int(m[1])]}", str(error))
-                if "not finite" not in said:
+                if not any(words in said for words in RETRY):
                     raise
         raise ValueError(f"{said} (seed {seed}; tried with the usual step and with half of it)")
 

@@ -51,6 +51,7 @@ class BurgersGenerator(Generator):
     block = 64
 
     def __post_init__(self):
+        super().__post_init__()
         require(
             {
                 "points >= 4": (self.points, self.points >= 4),

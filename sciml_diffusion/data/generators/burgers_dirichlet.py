@@ -41,6 +41,7 @@ class BurgersDirichletGenerator(Generator):
     block = 32
 
     def __post_init__(self):
+        super().__post_init__()
         require(
             {
                 "points >= 3": (self.points, self.points >= 3),

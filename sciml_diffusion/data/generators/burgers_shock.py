@@ -41,6 +41,7 @@ class BurgersShockGenerator(Generator):
     solver = "finite volumes: MC-limited slopes, Godunov flux, SSPRK3, diffusion exact (order 2 where smooth), float64"
 
     def __post_init__(self):
+        super().__post_init__()
         require(
             {
                 "points >= 4": (self.points, self.points >= 4),

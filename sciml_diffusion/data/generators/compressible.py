@@ -54,6 +54,7 @@ class CompressibleGenerator(Generator):
     block = 4
 
     def __post_init__(self):
+        super().__post_init__()
         require(
             {
                 "points >= 4": (self.points, self.points >= 4),

@@ -45,6 +45,7 @@ class DarcyGenerator(Generator):
     solver = "finite volumes, five points (order 2 where a is smooth), solved directly or to 1e-10, float64"
 
     def __post_init__(self):
+        super().__post_init__()
         require(
             {
                 "points >= 4": (self.points, self.points >= 4),

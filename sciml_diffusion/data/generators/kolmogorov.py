@@ -49,6 +49,7 @@ class KolmogorovGenerator(Generator):
     block = 4
 
     def __post_init__(self):
+        super().__post_init__()
         require(
             {
                 "points >= 8": (self.points, self.points >= 8),

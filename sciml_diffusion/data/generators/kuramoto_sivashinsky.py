@@ -48,6 +48,7 @@ class KuramotoSivashinskyGenerator(Generator):
     block = 32
 
     def __post_init__(self):
+        super().__post_init__()
         require(
             {
                 "points >= 4": (self.points, self.points >= 4),

@@ -50,6 +50,7 @@ class NavierStokesGenerator(Generator):
     block = 8
 
     def __post_init__(self):
+        super().__post_init__()
         require(
             {
                 "points >= 8": (self.points, self.points >= 8),

@@ -34,6 +34,7 @@ class PoissonGenerator(Generator):
     solver = "five points on nodes (order 2), solved exactly by sine transforms, float64"
 
     def __post_init__(self):
+        super().__post_init__()
         require({"points >= 4": (self.points, self.points >= 4)})
 
     @property

@@ -53,6 +53,7 @@ class ShallowWaterGenerator(Generator):
     block = 8
 
     def __post_init__(self):
+        super().__post_init__()
         require(
             {
                 "points >= 8": (self.points, self.points >= 8),

@@ -38,6 +38,7 @@ class SmokeGenerator(Generator):
     block = 2
 
     def __post_init__(self):
+        super().__post_init__()
         require({"points >= 32": (self.points, self.points >= 32), "frames >= 2": (self.frames, self.frames >= 2)})
 
     @cached_property

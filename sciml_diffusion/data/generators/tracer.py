@@ -57,6 +57,7 @@ class TracerGenerator(Generator):
     block = 4
 
     def __post_init__(self):
+        super().__post_init__()
         require(
             {
                 "points >= 8": (self.points, self.points >= 8),
