@@ -20,10 +20,14 @@ class Solver(ABC):
 
     A subclass sets `grid` and `fields` (names of the C channels) and says how one step is made. It computes in the
     dtype and on the device of the states it is given; float64 is meant for reference data.
+
+    Attributes:
+        restarts: whether a run that starts again from one of its frames goes on as it did, read(start(u)) = u.
     """
 
     grid: Grid
     fields: tuple[str, ...]
+    restarts: bool = True
 
     @abstractmethod
     def stepper(self, dt: float) -> Callable[[State, int], State]:

@@ -29,7 +29,7 @@ from sciml_diffusion.physics.residuals.transport import (
 )
 from sciml_diffusion.physics.shallow_water import ShallowWater
 from sciml_diffusion.physics.smoke.scene import Scene
-from sciml_diffusion.physics.smoke.solver import Smoke
+from sciml_diffusion.physics.smoke.solver import Smoke, SmokeWithExits
 from sciml_diffusion.physics.tracer import Tracer
 
 F64 = torch.float64
@@ -152,6 +152,17 @@ def test_the_own_steps_of_a_solver_leave_rounding(name):
     assert StepResidual(solver, dt, steps).floor(noise).rms["pde"] > 1e-4 / dt / 1e4
 
 
+def test_steps_need_frames_that_hold_the_state_and_the_same_steps():
+    """Smoke averages between faces and centres; finite volumes choose steps of their own, unless they are told them."""
+    scene = Scene(torch.zeros(8, 8, dtype=torch.bool), (1.0, 1.0))
+    for solver in (Smoke(scene), SmokeWithExits(Smoke(scene))):
+        with pytest.raises(ValueError, match="do not hold its whole state"):
+            StepResidual(solver, 0.1)
+    gases = Compressible(line(32))
+    with_own_steps = gases.solve(gas(32), 0.3, 4)
+    assert StepResidual(gases, 0.1, 4).floor(with_own_steps).rms["pde"] > 1e-6
+
+
 @pytest.mark.parametrize("form", [MidpointResidual, CentralResidual])
 @pytest.mark.parametrize("name", ["burgers", "navier-stokes"])
 def test_right_hand_sides_of_solvers_as_residuals(name, form):
@@ -205,15 +216,13 @@ def test_smoke_is_carried_by_its_velocity():
     assert (1.5 < orders).all() and errors[1][0] < 0.015 and errors[1][1] < 0.003
 
 
-@pytest.mark.parametrize("points", ["cells", "nodes"])
+@pytest.mark.parametrize("points", ["cells", "nodes", "inside"])
 @pytest.mark.parametrize("faces", ["harmonic", "arithmetic"])
 def test_darcy_with_jumps_needs_the_stencil_that_made_it(points, faces):
     """a in {3, 12}, f = 1: the matching stencil leaves 1e-8, the other mean about as much as f itself, pairs that do
     not belong together more."""
     n = 33
-    grid = (
-        Grid.cells((n, n), (1.0, 1.0), ("y", "x")) if points == "cells" else Grid.nodes((n, n), (1.0, 1.0), ("y", "x"))
-    )
+    grid = (Grid.nodes if points == "nodes" else Grid.cells)((n, n), (1.0, 1.0), ("y", "x"))
     blobs = torch.randn(2, 1, n, n, generator=torch.Generator().manual_seed(0), dtype=F64)
     blobs = torch.nn.functional.avg_pool2d(blobs, 7, 1, 3)
     a = torch.where(blobs > 0, 12.0, 3.0).to(F64)
@@ -228,6 +237,14 @@ def test_darcy_with_jumps_needs_the_stencil_that_made_it(points, faces):
     shuffled = torch.stack([x[:, 0], x[:, 1].flip(0)], 1)
     assert DarcyResidual(grid, faces, points=points).floor(shuffled).rms["pde"] > 1
     assert DarcyResidual(grid, faces, 0.5, points).floor(x).rms["pde"] == pytest.approx(0.5, rel=1e-6)
+
+
+def test_walls_that_a_stencil_does_not_know_are_refused():
+    grid = Grid.cells((8, 8), (1.0, 1.0), ("y", "x"))
+    with pytest.raises(ValueError, match="needs the flux form"):
+        DarcyResidual(grid, "expanded", points="inside")
+    with pytest.raises(ValueError, match="points are .* got 'inside'"):
+        PoissonResidual(grid, points="inside")
 
 
 @pytest.mark.parametrize("points", ["cells", "nodes"])

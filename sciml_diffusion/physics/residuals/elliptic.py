@@ -10,43 +10,44 @@ from ..grid import Grid
 from .base import Parameters, Residual, Terms
 from .equation import resolved
 
-POINTS = ("nodes", "cells")
-
 
 class WalledResidual(Residual):
     """What steady equations between walls share: component "pde" inside, component "boundary" u = 0 on wall nodes.
 
     Axes with a period have no walls. Between cells, walls lie half a cell outside, their value enters the stencil
-    beside them, and there is no component "boundary".
+    beside them, and there is no component "boundary". "inside" has walls one step outside, and else is like "cells".
 
     Arguments:
         grid: axes.
         fields: names of the C channels, the solution last.
-        points: "nodes" (walls on the outermost points) or "cells".
+        points: one of `places`: "nodes" (walls on the outermost points), "cells" or "inside".
 
     Raises:
         ValueError: another word for the points.
     """
 
+    places = ("nodes", "cells")
+
     def __init__(self, grid: Grid, fields: tuple[str, ...], points: str):
-        if points not in POINTS:
-            raise ValueError(f"points are {POINTS}; got {points!r}")
+        if points not in self.places:
+            raise ValueError(f"points are {self.places}; got {points!r}")
         self.grid, self.fields, self.points = grid, fields, points
         shut = [period is None and points == "nodes" for period in grid.periods]
         self.interior = (..., *(slice(1, -1) if wall else slice(None) for wall in shut))
-        self.wall = torch.ones(grid.sizes, dtype=torch.bool)
-        self.wall[self.interior] = False
+        wall = torch.ones(grid.sizes, dtype=torch.bool)
+        wall[self.interior] = False
+        self.wall = wall.flatten().nonzero().flatten()  # indices of the flattened grid
 
     def bounded(self, pde: Sequence[Tensor], u: Tensor) -> Terms:
         """Terms of both components: those of the equation (B, 1, T, *S) inside, u (B, 1, T, *S) on the walls."""
         terms = {"pde": tuple(term[self.interior] for term in pde)}
-        if self.wall.any():
-            terms["boundary"] = (u[..., self.wall.to(u.device)],)
+        if len(self.wall):
+            terms["boundary"] = (u.flatten(-len(self.grid.dims)).index_select(-1, self.wall.to(u.device)),)
         return terms
 
     def edges(self) -> dict[str, str] | None:
         """How values continue beyond walls between cells: u = 0 there."""
-        if self.points == "nodes":
+        if self.points != "cells":
             return None
         return {dim: "odd" for dim, period in zip(self.grid.dims, self.grid.periods, strict=True) if period is None}
 
@@ -91,18 +92,21 @@ class DarcyResidual(WalledResidual):
     "arithmetic", "harmonic": the flux form of finite volumes, the face between a and b having (a + b) / 2 or
     2 a b / (a + b). "expanded": -a lap u - grad a . grad u, for smooth a alone. Where a jumps, two stencils differ by
     more than f: measure data with the stencil that made them, here points="nodes" with arithmetic faces for FNO and
-    DiffusionPDE before they interpolate, points="cells" with harmonic faces for our own.
+    DiffusionPDE before they interpolate, points="inside" with arithmetic faces for PDEBench, points="cells" with
+    harmonic faces for our own.
     Source: Eymard, Gallouet & Herbin, Finite Volume Methods (2000).
 
     Arguments:
         grid: axes between walls.
         faces: "arithmetic", "harmonic" or "expanded".
         forcing: f, a number, of shape (B,) or broadcasting to (B, 1, 1, *S); parameter "forcing".
-        points: "nodes" or "cells".
+        points: "nodes", "cells" or, for the flux form, "inside".
 
     Raises:
-        ValueError: another word for the faces, or an axis that closes.
+        ValueError: another word for faces or points, "expanded" with "inside", or an axis that closes.
     """
+
+    places = ("nodes", "cells", "inside")
 
     def __init__(self, grid: Grid, faces: str = "arithmetic", forcing=1.0, points: str = "nodes"):
         if faces not in ("arithmetic", "harmonic", "expanded") or any(p is not None for p in grid.periods):
@@ -110,6 +114,8 @@ class DarcyResidual(WalledResidual):
                 "faces are 'arithmetic', 'harmonic' or 'expanded', and every axis has walls; "
                 f"got {faces!r} and the periods {grid.periods}"
             )
+        if faces == "expanded" and points == "inside":
+            raise ValueError("points='inside' needs the flux form; got faces='expanded'")
         super().__init__(grid, ("a", "u"), points)
         self.faces, self.forcing = faces, forcing
         self.slopes = Derivatives(grid, "fd2", self.edges())
@@ -135,7 +141,8 @@ class DarcyResidual(WalledResidual):
         low, high = a.narrow(axis, 0, n - 1), a.narrow(axis, 1, n - 1)
         face = (low + high) / 2 if self.faces == "arithmetic" else 2 * low * high / (low + high)
         first, last = u.narrow(axis, 0, 1), u.narrow(axis, n - 1, 1)
-        outer = [2 * a.narrow(axis, 0, 1) * first, -2 * a.narrow(axis, n - 1, 1) * last]
+        near = 1 if self.points == "inside" else 2  # 1 / distance of the wall, in 1 / h
+        outer = [near * a.narrow(axis, 0, 1) * first, -near * a.narrow(axis, n - 1, 1) * last]
         flux = torch.cat([outer[0], face * u.diff(dim=axis), outer[1]], axis)
         return -flux.diff(dim=axis) / h**2
 

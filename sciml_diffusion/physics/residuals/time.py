@@ -106,9 +106,10 @@ class IntegratedResidual(FrameResidual):
 class StepResidual(Residual):
     """(u^{n+1} - Step(u^n)) / dt with a solver's own step, with T - 1 frames: component "pde".
 
-    Frames that the same solver made with the same steps have the residual of rounding, however far apart they are;
-    where its own state holds more than its fields (the faces of `Smoke`), that of the passage between them, of order h.
-    Terms are the changes (u^{n+1} - u^n) / dt and -(Step(u^n) - u^n) / dt.
+    Frames that the same solver made with the same `substeps`, given as a number, have the residual of rounding, however
+    far apart they are. It takes read(start(u)) = u: a solver whose state holds more than its fields (the faces of
+    `Smoke`) is refused. Frames with automatic steps (of finite volumes: each sample's own) leave the error in time of
+    both. Terms are the changes (u^{n+1} - u^n) / dt and -(Step(u^n) - u^n) / dt.
 
     Arguments:
         solver: made for the samples of the batch.
@@ -116,12 +117,16 @@ class StepResidual(Residual):
         substeps: steps between two frames, >= 1.
 
     Raises:
-        ValueError: where dt or substeps are out of range.
+        ValueError: where dt or substeps are out of range, or frames do not hold the solver's state.
     """
 
     def __init__(self, solver: Solver, dt: float, substeps: int = 1):
         if not dt > 0 or substeps < 1:
             raise ValueError(f"expected dt > 0 and substeps >= 1; got {dt} and {substeps}")
+        if not solver.restarts:
+            raise ValueError(
+                f"frames of {type(solver).__name__} do not hold its whole state; use a residual of its rates"
+            )
         self.solver, self.dt, self.substeps = solver, dt, substeps
         self.grid, self.fields = solver.grid, tuple(solver.fields)
 

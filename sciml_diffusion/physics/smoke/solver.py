@@ -30,7 +30,8 @@ class Smoke(Solver):
     Fields are "density" (any unit, 0 in walls), "velocity_y" and "velocity_x" (length / time), all at cell centres.
     The state in between is staggered: density, the velocities (v, u) on faces, and the smoke that left from each cell.
     `start` takes the mean of two centres for each face and projects, `read` the mean of two faces for each centre, so a
-    run that starts again from a stored frame has a slightly smoother velocity.
+    run that starts again from a stored frame has a slightly smoother velocity. Frame 0 of `solve` is u0 as it is given;
+    later frames have no smoke in walls and a velocity that was projected.
 
     Arguments:
         scene: cells, walls, exits and rim.
@@ -48,6 +49,7 @@ class Smoke(Solver):
     """
 
     fields = ("density", "velocity_y", "velocity_x")
+    restarts = False
 
     def __init__(
         self,
@@ -193,6 +195,8 @@ class SmokeWithExits(Solver):
     Arguments:
         smoke: the solver.
     """
+
+    restarts = False
 
     def __init__(self, smoke: Smoke):
         self.smoke, self.grid, self.fields = smoke, smoke.grid, (*smoke.fields, "left")
