@@ -33,8 +33,13 @@ def random_turn(x: Tensor, generator: torch.Generator) -> Tensor:
     """w(x, y) -> -w(y, x + 1/2) with probability 1/2: vorticity forced by 0.1 (sin + cos)(2 pi (x + y)) keeps its law.
 
     Exchanging x and y turns vorticity and forcing around; half a period turns the forcing back. Events have the
-    shape (N, C, n, n).
+    shape (N, C, n, n) with an even n.
+
+    Raises:
+        ValueError: where n is odd, so that half a period is no number of points, or the grid is not square.
     """
+    if x.shape[-1] % 2 or x.shape[-1] != x.shape[-2]:
+        raise ValueError(f"the symmetry turn needs a square grid with an even number of points; got {tuple(x.shape)}")
     return _half(x, -x.transpose(-1, -2).roll(x.shape[-1] // 2, -1), generator)
 
 

@@ -134,6 +134,21 @@ def test_positive_fields_keep_their_mass():
         positive(-u.abs())
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+def test_rounding_of_zero_is_no_lack_of_mass(dtype):
+    """A frame of -1e-20 beside frames of size 1 is zero; what exceeds 1000 eps of their mass is not."""
+    u = draw(1, 1, 3, 6, 7).abs().to(dtype)
+    u[:, :, 1] = -1e-20
+    fixed = positive(u)
+    assert (fixed[:, :, 1] == 0).all() and (fixed[:, :, ::2] - u[:, :, ::2]).abs().max() < 1e-5
+    low = u + 1
+    low[:, :, 1] = 1 - torch.finfo(dtype).eps / 2
+    assert (positive(low, low=1.0)[:, :, 1] == 1).all()
+    u[:, :, 1] = -1e4 * torch.finfo(dtype).eps
+    with pytest.raises(ValueError, match="less mass"):
+        positive(u)
+
+
 def test_boundary_values_replace_the_ends_alone():
     grid = Grid.nodes((5, 6), (1.0, 1.0), ("y", "x"))
     u = draw(2, 1, 3, 5, 6)
