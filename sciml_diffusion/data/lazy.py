@@ -1,5 +1,8 @@
 """Fields that stay on disk: conversion to native float32, and two axes read as one, at the moment of reading."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import xarray as xr
 from xarray.backends import BackendArray
@@ -8,6 +11,28 @@ from xarray.core import indexing
 from .names import SPACE, canonical_dim
 
 FLOAT32 = np.dtype("float32")
+MOST_FILES = 4096  # of a folder that are looked at before each reading: some milliseconds
+
+
+class Stamp:
+    """What a file or folder was when it was opened, so that no change of it is read as if it were the same data.
+
+    Of a file its size and the time of its last change; of a folder those of its folders and files, of the first
+    MOST_FILES where it has more.
+
+    Arguments:
+        path: of a file or folder.
+    """
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+        paths = _entries(self.path) if self.path.is_dir() else [str(self.path)]
+        self._states = {entry: _state(entry) for entry in paths}
+
+    def check(self) -> None:
+        """Raises ValueError where something has been written, put in its place, or removed since."""
+        if any(_state(entry) != state for entry, state in self._states.items()):
+            raise ValueError(f"{self.path} has changed since it was opened; open it again (and let no job write to it)")
 
 
 class AsFloat32(BackendArray):
@@ -15,28 +40,58 @@ class AsFloat32(BackendArray):
 
     Arguments:
         variable: a lazily opened xarray variable.
+        stamp: of its file, which is checked before each reading; None for one that is in memory.
+        dtype: of the result, where it is not float32.
     """
 
-    def __init__(self, variable: xr.Variable):
-        self.variable, self.shape, self.dtype = variable, variable.shape, FLOAT32
+    def __init__(self, variable: xr.Variable, stamp: Stamp | None = None, dtype: np.dtype = FLOAT32):
+        self.variable, self.shape, self.dtype, self._stamp = variable, variable.shape, dtype, stamp
 
     def __getitem__(self, key):
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
 
     def _read(self, key: tuple) -> np.ndarray:
         """The values at one key per axis (integers, slices or arrays)."""
-        return np.asarray(self.variable[key].values, dtype=FLOAT32)
+        if self._stamp is not None:
+            self._stamp.check()
+        return np.asarray(self.variable[key].values, dtype=self.dtype)
 
 
-def as_float32(ds: xr.Dataset) -> xr.Dataset:
-    """Every numeric field (a variable with a spatial dim) as float32, still on disk, with its attributes."""
+def as_float32(ds: xr.Dataset, stamp: Stamp | None = None) -> xr.Dataset:
+    """Every numeric field (a variable with a spatial dim) as float32, still on disk, with its attributes.
+
+    Arguments:
+        ds: lazily opened.
+        stamp: of the file, taken before it was opened: every variable is then refused once the file has changed.
+    """
     converted = {}
     for name, variable in ds.data_vars.items():
         inner = variable.variable
-        if inner.dtype != FLOAT32 and inner.dtype.kind in "iuf" and any(canonical_dim(d) in SPACE for d in inner.dims):
-            data = indexing.LazilyIndexedArray(AsFloat32(inner))
-            converted[name] = xr.Variable(inner.dims, data, inner.attrs)
+        field = inner.dtype.kind in "iuf" and any(canonical_dim(d) in SPACE for d in inner.dims)
+        dtype = FLOAT32 if field else inner.dtype
+        if stamp is not None or inner.dtype != dtype:
+            data = indexing.LazilyIndexedArray(AsFloat32(inner, stamp, dtype))
+            converted[name] = xr.Variable(inner.dims, data, inner.attrs, inner.encoding)
     return ds.assign(converted)
+
+
+def _entries(folder: Path) -> list[str]:
+    """The folders in a folder, itself the first, and then its files; no more than MOST_FILES."""
+    folders, files = [], []
+    for place, _, names in os.walk(folder):
+        folders.append(place)
+        if len(files) < MOST_FILES:
+            files.extend(os.path.join(place, name) for name in names)
+    return (folders + files)[:MOST_FILES]
+
+
+def _state(path: str) -> tuple[int, int] | None:
+    """Size and time of the last change; None for what is not there."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 class Merged(BackendArray):

@@ -11,7 +11,7 @@ import xarray as xr
 from .accumulations import mark_accumulations
 from .container import canonical
 from .formats import read_as
-from .lazy import as_float32
+from .lazy import Stamp, as_float32
 from .probe import HDF5, Probe
 
 KNOWN = (
@@ -46,6 +46,7 @@ def open_path(path: str | Path, format: str | None = None, **options) -> xr.Data
     if options:
         raise ValueError(f"{path} needs no options; got {', '.join(options)}")
     kind = recognise(path)
+    stamp = None if kind == "zip" else Stamp(path)  # the parts of a ZIP are in memory
     try:
         raw = _OPENERS[kind](path)
     except ImportError:
@@ -62,7 +63,7 @@ def open_path(path: str | Path, format: str | None = None, **options) -> xr.Data
             raise ValueError(
                 f"no variables at the top of the file; it is {kind}, but not laid out as NetCDF fields are"
             )
-        return mark_accumulations(canonical(as_float32(raw))).drop_encoding()
+        return mark_accumulations(canonical(as_float32(raw, stamp))).drop_encoding()
     except (ValueError, TypeError) as error:
         raw.close()
         raise ValueError(f"{path}: {error}") from error

@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import pickle
 import zipfile
 
 import numpy as np
@@ -94,6 +95,53 @@ def test_zarr_store(truth, tmp_path):
     pytest.importorskip("zarr")
     truth.to_zarr(tmp_path / "store", consolidated=False)
     np.testing.assert_allclose(open_path(tmp_path / "store").t2m, truth.t2m, rtol=1e-6)
+
+
+def _rewrite(path):
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+@pytest.mark.parametrize("change", [_rewrite, _cut, lambda path: path.unlink()], ids=["other", "cut", "gone"])
+@pytest.mark.parametrize("engine", ["scipy", "h5netcdf"])
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_a_file_that_changes_after_opening_is_not_read(tmp_path, change, engine, kind):
+    coords = {"sample": [0, 1], "time": np.arange(5.0), "x": np.arange(80.0)}
+    u = np.random.default_rng(0).standard_normal((2, 5, 80)).astype(kind)
+    fields = xr.Dataset({"u": (("sample", "time", "x"), u), "nu": ("sample", [0.1, 0.2])}, coords)
+    fields.to_netcdf(tmp_path / "u.nc", engine=engine)
+    ds = open_path(tmp_path / "u.nc")
+    assert ds.nu.dtype == np.float64 and ds.u.dtype == np.float32
+    np.testing.assert_array_equal(ds.u[1, 2:4].values, u[1, 2:4].astype("f4"))
+    assert ds.nu.values[1] == 0.2
+    ds = open_path(tmp_path / "u.nc")
+    copy = pickle.loads(pickle.dumps(ds))  # as workers get it
+    np.testing.assert_array_equal(copy.u.values, u.astype("f4"))
+    change(tmp_path / "u.nc")
+    for part in (ds.u[0], ds.u[:, -1], ds.nu):
+        with pytest.raises(ValueError, match="u.nc has changed since it was opened"):
+            part.load()
+
+
+@pytest.mark.parametrize("how", ["remove", "empty", "put"])
+def test_a_zarr_store_that_changes_after_opening_is_not_read(truth, tmp_path, how):
+    pytest.importorskip("zarr")
+    store = tmp_path / "store"
+    truth.to_zarr(store, consolidated=False)
+    ds = open_path(store)
+    assert np.isfinite(ds.t2m.isel(time=0).values).all()
+    chunk = max((p for p in (store / "t2m").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    if how == "remove":
+        chunk.unlink()
+    elif how == "empty":
+        chunk.write_bytes(b"")
+    else:
+        (store / "t2m" / "other").write_bytes(b"new")
+    with pytest.raises(ValueError, match="store has changed since it was opened"):
+        ds.t2m.isel(time=1).load()
 
 
 def _refuses(path, kind, *words) -> str:
