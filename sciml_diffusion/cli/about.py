@@ -24,6 +24,25 @@ def _duration(step) -> str:
     return f"{step / np.timedelta64(1, 'h'):g} h" if isinstance(step, np.timedelta64) else f"{step:g}"
 
 
+def checksums(path: Path) -> str:
+    """A line on the files of a folder of generated trajectories, all of which are read; empty for other data.
+
+    Raises:
+        ValueError: a file is missing or damaged.
+    """
+    from ..data.manifest import verify_files
+    from ..data.probe import Probe
+    from ..data.readers.shards import recognises
+
+    if not path.is_dir() or not recognises(Probe(path)):
+        return ""
+    manifest = verify_files(path)
+    wanted = manifest.request["samples"]
+    missing = "" if manifest.complete else f" of {wanted} samples; resume=true makes the others"
+    files = "1 file" if len(manifest.shards) == 1 else f"{len(manifest.shards)} files"
+    return f"checksums: {files} of {path} as generated, {manifest.samples}{missing or ' samples'}\n"
+
+
 def run_folder(folder: Path) -> str:
     """Files, versions and metrics of a run folder."""
     settings = (folder / "config.yaml").read_text(encoding="utf-8").strip()

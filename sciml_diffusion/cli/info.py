@@ -4,17 +4,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..resources import resource_folder
-from .about import prior, run_folder
+from .about import checksums, prior, run_folder
 from .compose import compose
 from .describe import describe_fields
 
 
 def run(words: Sequence[str]) -> int:
     """Prints a description; returns the exit code."""
+    names = [word for word in words if "=" not in word or word.startswith("name=")]
+    if len(names) > 1:
+        raise ValueError(f"info describes one thing at a time; got {', '.join(names)}")
     config = compose("info", [word if "=" in word else f"name={word}" for word in words])
     from omegaconf import OmegaConf
 
     settings = OmegaConf.to_container(config, resolve=True)
+    if settings["plot"] == "":
+        raise ValueError("plot= needs the path of a picture, for example plot=fields.png")
     name = str(settings.pop("name"))
     if not isinstance(settings["options"], dict | None):
         raise ValueError(f"options are written 'options={{dt: 0.1}}', got {settings['options']!r}")
@@ -51,11 +56,12 @@ def describe(name: str, format: str | None = None, options=None, plot: str | Non
     elif not shipped or stored:
         fields = api.open_dataset(name, format, **(options or {}))
         parts.append(dataset(name, fields, format))
+        parts.append(checksums(folder).strip())
         if plot is not None:
             parts.append(picture(fields, Path(plot)))
     elif plot is not None:
         raise ValueError(f"plot= draws fields, but {name} is a prior without any; give a dataset or a file")
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))
 
 
 def dataset(name: str, fields, format: str | None = None) -> str:

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from .about import checksums
 from .build import instantiate
 from .compose import compose
 from .fields import open_fields, select_period
@@ -22,6 +24,7 @@ def run(words: Sequence[str]) -> int:
         )
     with RunFolder("train", config, resumable=True) as folder:
         if config.data is not None:
+            print(checksums(Path(str(config.data)).expanduser()), end="")
             fields = open_fields(config.data, config.period, format=config.format, options=config.options)
             origin = str(config.data)
         else:

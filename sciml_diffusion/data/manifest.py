@@ -92,6 +92,20 @@ def verify_trajectories(folder: str | Path) -> int:
     Raises:
         FileNotFoundError: no manifest. ValueError: files that are missing, damaged, or not written yet.
     """
+    manifest = verify_files(folder)
+    if not manifest.complete:
+        raise ValueError(
+            f"{folder} holds {manifest.samples} of {manifest.request['samples']} samples; resume=true makes the others"
+        )
+    return manifest.samples
+
+
+def verify_files(folder: str | Path) -> Manifest:
+    """Compares the files that a folder of trajectories has so far with their checksums; returns its manifest.
+
+    Raises:
+        FileNotFoundError: no manifest. ValueError: a file that is missing or damaged.
+    """
     folder = Path(folder).expanduser()
     manifest = Manifest.load(folder)
     for shard in manifest.shards:
@@ -100,11 +114,7 @@ def verify_trajectories(folder: str | Path) -> int:
                 f"{folder / shard['file']} is missing or damaged (its checksum differs); generating into the folder "
                 "again with resume=true makes it anew"
             )
-    if not manifest.complete:
-        raise ValueError(
-            f"{folder} holds {manifest.samples} of {manifest.request['samples']} samples; resume=true makes the others"
-        )
-    return manifest.samples
+    return manifest
 
 
 def fits(folder: Path, shard: dict) -> bool:

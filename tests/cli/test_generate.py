@@ -105,3 +105,26 @@ def test_the_card_of_generated_data_is_shown_and_their_absence_explained(capsys)
     assert "w_t + u w_x + v w_y" in capsys.readouterr().out
     with pytest.raises(ValueError, match="is not stored but generated: `sciml-diffusion generate data=darcy`"):
         sd.open_dataset("darcy")
+
+
+def test_a_damaged_folder_is_told_by_info_and_train(tmp_path, capsys):
+    """One bit of the numbers is turned, the size stays; then the manifest is cut off, or empty."""
+    out = tmp_path / "run"
+    assert main([*TINY, "samples=4", "shard=2", f"out={out}"]) == 0
+    assert main(["info", str(out)]) == 0
+    assert f"checksums: 2 files of {out} as generated, 4 samples" in capsys.readouterr().out
+    path, manifest = out / "fields-00001.nc", out / "manifest.json"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+    for words in (["info", str(out)], ["train", f"data={out}", f"out={tmp_path}/prior"]):
+        assert main(words) == 2
+        assert f"{path} is missing or damaged (its checksum differs)" in capsys.readouterr().err
+    path.write_bytes(whole)
+    text = manifest.read_text()
+    for damaged in (text[:-20], text[:10], ""):
+        manifest.write_text(damaged)
+        for words in (["info", str(out)], ["train", f"data={out}", f"out={tmp_path}/prior"]):
+            assert main(words) == 2
+            err = capsys.readouterr().err
+            assert f"{manifest} is damaged" in err and "Traceback" not in err
+    assert not (tmp_path / "prior").exists()

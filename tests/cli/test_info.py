@@ -98,3 +98,10 @@ def test_missing_values_parameters_and_long_texts(info, tmp_path):
 def test_a_prior_has_no_fields_to_draw(info):
     code, _, err = info("burgers", "plot=x.png")
     assert code == 2 and "plot= draws fields" in err and not Path("x.png").exists()
+
+
+def test_one_thing_is_described_and_a_picture_needs_a_path(info):
+    code, _, err = info("burgers", "era5")
+    assert code == 2 and "one thing at a time; got burgers, era5" in err
+    code, _, err = info("burgers", "plot=")
+    assert code == 2 and "plot= needs the path of a picture" in err

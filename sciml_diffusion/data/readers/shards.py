@@ -1,5 +1,10 @@
-"""A folder of generated trajectories: its files as one data set, each opened when a sample of it is read."""
+"""A folder of generated trajectories: its files as one data set, each opened when a sample of it is read.
 
+Opening compares sizes only. `verify=True` (`open_dataset(folder, verify=True)`) compares the checksums too, which reads
+every file once; `sciml-diffusion info` and `train` do so.
+"""
+
+import re
 from bisect import bisect_right
 from pathlib import Path
 
@@ -11,13 +16,16 @@ from ..on_disk import on_disk, outer
 from ..probe import Probe
 
 TITLE = "a folder that `sciml-diffusion generate` wrote"
+OURS = re.compile(r"fields(-\d{5})?\.(nc|zarr)$")
 
 
 def recognises(probe: Probe) -> bool:
-    """A folder with our manifest."""
+    """A folder with our manifest, or with files named as ours beside one that is damaged, which `read` then says."""
     path = probe.path / NAME
     if NAME not in probe.files or not path.is_file():
         return False
+    if any(OURS.match(name) for name in probe.files):
+        return True
     with path.open(encoding="utf-8", errors="replace") as file:
         return f'"{KIND}"' in file.read()
 
@@ -27,7 +35,7 @@ def read(path: Path, verify: bool = False) -> xr.Dataset:
 
     Arguments:
         path: of the folder.
-        verify: compare every file with its checksum first.
+        verify: compare every file with its checksum first; without, only missing files and other sizes are noticed.
 
     Raises:
         ValueError: a file is missing, has another size, changes while it is open, or (verify) another checksum; no
