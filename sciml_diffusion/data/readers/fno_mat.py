@@ -3,7 +3,7 @@
 Burgers: a and u (N, X), the states at 0 and at T = 1 on x_j = j / X. Darcy: coeff and sol (N, S, S). Navier-Stokes: a
 (N, X, Y), vorticity at 0, and u (N, X, Y, T), where the first frame of u comes one interval after a; periodic unit
 square, forced by 0.1 (sin 2 pi (x + y) + cos 2 pi (x + y)). Written as v7.3 by some programs and read by others, files
-of Navier-Stokes go about with x and y exchanged, which no shape tells: see `order_of_axes`.
+of Navier-Stokes go about with x and y exchanged, which no shape tells: the first interval is solved in both orders.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from ..axis_order import fno_forcing, navier_stokes_order
-from ..matlab import is_hdf5, matlab_field, small
+from ..matlab import matlab_field, small
 from ..probe import Probe
 from .pieces import joined, space_coordinate, steady, time_coordinate
 
@@ -34,9 +34,9 @@ def read(path: Path, viscosity: float | None = None, axes: str | None = None, dt
 
     Arguments:
         path: of the file.
-        viscosity: of Burgers or Navier-Stokes (the file does not hold it); with it the order of x and y is checked in
-            every file of Navier-Stokes, without it in files of v7.3 alone, by trying 1e-3, 1e-4 and 1e-5.
-        axes: "xy" or "yx", the order of space in a and u, where it cannot be found out.
+        viscosity: of Burgers or Navier-Stokes (the file does not hold it); with it the order of x and y of
+            Navier-Stokes is found, without it by trying 1e-3, 1e-4 and 1e-5.
+        axes: "xy" or "yx", the order of space in a and u, where it cannot be found out; then nothing is checked.
         dt: time between frames of Navier-Stokes, where the file has no t; FNO's own have 1.
 
     Raises:
@@ -103,9 +103,8 @@ def _navier_stokes(path: Path, initial: tuple, frames: tuple, viscosity, axes, d
     if len(frames) != 4 or frames[:3] != initial:
         raise ValueError(f"{path}: a (N, X, Y) and u (N, X, Y, T) were expected; got {initial} and {frames}")
     times = _times(path, frames[3], dt)
-    if axes is None and (viscosity is not None or is_hdf5(path)):
-        axes = _order(path, min(2, initial[0]), times[1], viscosity)
-    layout = ("sample", *(axes or "xy"))
+    axes = axes or _order(path, min(2, initial[0]), times[1], viscosity)
+    layout = ("sample", *axes)
     rest = matlab_field(path, "u", (*layout, "time"), {"units": "1", "long_name": "vorticity"})
     w = joined(path, matlab_field(path, "a", layout), rest)
     coords = {"sample": np.arange(initial[0]), "time": time_coordinate(times)}
@@ -126,10 +125,11 @@ def _order(path: Path, samples: int, interval: float, viscosity: float | None) -
     after = matlab_field(path, "u", (*layout, 0))[:samples].values
     axes = navier_stokes_order(before, after, interval, VISCOSITIES if viscosity is None else (viscosity,), fno_forcing)
     if axes is None:
-        hint = "; or give viscosity=, with which more files can be told" if viscosity is None else ""
+        tried = "1e-3, 1e-4 and 1e-5" if viscosity is None else f"{viscosity:g}"
+        hint = ", or viscosity= where it is another" if viscosity is None else ", or check viscosity= and dt="
         raise ValueError(
-            f"{path}: the first interval, solved with space as (x, y) and as (y, x), does not tell which order the "
-            f'file has; give axes="xy" or axes="yx"{hint}'
+            f"{path}: the first interval ({interval:g}), solved with space as (x, y) and as (y, x) for viscosity "
+            f'{tried}, does not tell which order the file has; give axes="xy" or axes="yx"{hint}'
         )
     return axes
 
