@@ -87,7 +87,8 @@ class AnchoredDenoiser(TrainableDenoiser):
     def surrogate(self, sigma: Tensor) -> Covariance:
         """E_sigma = ratio(sigma) P_sigma, diagonal in the anchor's basis; sigma of shape ()."""
         exact = self.anchor.surrogate(sigma)
-        ratio = torch.where(torch.isinf(sigma), 1, self._at_nodes(self.ratio.log(), sigma).exp()).to(exact.variance)
+        known = self.ratio.to(exact.variance).log()
+        ratio = torch.where(torch.isinf(sigma), 1, self._at_nodes(known, sigma).exp())
         return Covariance(exact.basis, ratio * exact.variance)
 
     @property
