@@ -76,6 +76,18 @@ def burgers_order(u: np.ndarray, interval: float, viscosities: Sequence[float]) 
     return _decision(errors)
 
 
+def follows_burgers(before: np.ndarray, after: np.ndarray, interval: float, viscosity: float) -> bool | None:
+    """Whether a state follows another by u_t + u u_x = nu u_xx on [0, 1); None where the solver cannot tell.
+
+    Arguments:
+        before, after: states of some samples, each with shape (N, X).
+        interval: time between them > 0.
+        viscosity: nu > 0.
+    """
+    error = _error(Burgers(Grid.periodic(before.shape[1:], (1.0,)), viscosity).solve, before, after, interval)
+    return error < CREDIBLE if math.isfinite(error) else None
+
+
 def _error(solve: Callable, before: np.ndarray, after: np.ndarray, interval: float) -> float:
     """Error of the solution after one interval, relative to the change that it should show."""
     start, end = (torch.from_numpy(np.ascontiguousarray(u, dtype=np.float64)) for u in (before, after))

@@ -162,18 +162,36 @@ def test_trajectories_of_burgers_in_both_orders(tmp_path, waves, version, order)
 
 
 def test_frames_without_the_initial_state(tmp_path, waves):
-    path = save_matlab(tmp_path / "b", "v5", input=waves[:, 0], output=waves[:, 1::2])
+    path = save_matlab(tmp_path / "b", "v5", input=waves[:, 0], output=waves[:, 1:])
     ds = open_path(path)
-    assert ds.sizes["time"] == 17 and "nu" not in ds.attrs
+    assert ds.sizes["time"] == 32 and "nu" not in ds.attrs
     np.testing.assert_array_equal(ds.u.isel(time=0), waves[:, 0].astype("f4"))
     np.testing.assert_array_equal(ds.u.isel(time=-1), waves[:, -1].astype("f4"))
+    assert open_path(path, viscosity=0.01).sizes["time"] == 32  # the first interval, solved
+
+
+@pytest.mark.parametrize("order", ["tx", "xt"])
+@pytest.mark.parametrize("frames", [2, 4, 30])
+@pytest.mark.parametrize("viscosity", [None, 0.01])
+def test_an_input_that_output_does_not_continue(tmp_path, waves, order, frames, viscosity):
+    """The initial states of other samples, beside few frames or many, with the equation or without."""
+    later = waves[:, np.linspace(1, 31, frames).astype(int)]
+    output = later if order == "tx" else later.swapaxes(1, 2)
+    path = save_matlab(tmp_path / "b", "v5", input=waves[[2, 3, 0, 1], 0], output=output)
+    with pytest.raises(ValueError, match="b: output neither begins with input nor continues it.* join=True, or join="):
+        open_path(path, viscosity=viscosity)
+    alone, both = (open_path(path, viscosity=viscosity, join=join) for join in (False, True))
+    np.testing.assert_array_equal(alone.u, later.astype("f4"))
+    assert both.sizes["time"] == frames + 1 and list(alone.time[[0, -1]]) == list(both.time[[0, -1]]) == [0.0, 1.0]
 
 
 def test_orders_that_stay_open(tmp_path, waves):
     path = save_matlab(tmp_path / "b", "v5", input=waves[:, 0] + 1, output=waves)
     with pytest.raises(ValueError, match='repeats input nowhere.*axes="tx" or axes="xt"'):
         open_path(path)
-    assert open_path(path, axes="xt", viscosity=0.01).sizes["time"] == 33
+    with pytest.raises(ValueError, match="nor continues it"):
+        open_path(path, axes="xt", viscosity=0.01)
+    assert open_path(path, axes="xt", viscosity=0.01, join=True).sizes["time"] == 33
     with pytest.raises(ValueError, match="output of shape .* was expected"):
         open_path(save_matlab(tmp_path / "b", "v5", input=waves[:, 0], output=waves[..., :30]), axes="tx")
 

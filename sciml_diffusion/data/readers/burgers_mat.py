@@ -1,7 +1,8 @@
 """Burgers of PINO (Li et al. 2024) and DiffusionPDE (Huang et al. 2024): MATLAB files with input and output.
 
 u_t + u u_x = nu u_xx for t in [0, 1], periodic on [0, 1), x_j = j / X. input (N, X) is the initial state, output the
-frames: (N, T, X) or, as DiffusionPDE's text says, (N, X, T). The order is told by where output repeats input.
+frames: (N, T, X) or, as DiffusionPDE's text says, (N, X, T). The order is told by where output repeats input. In PINO's
+old files output begins one interval after input, which is then put before it where the frames follow from it.
 """
 
 from pathlib import Path
@@ -9,12 +10,15 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from ..axis_order import follows_burgers
 from ..matlab import matlab_field, small
 from ..probe import Probe
 from .pieces import joined, space_coordinate, time_coordinate
 
 TITLE = "PINO and DiffusionPDE Burgers: MATLAB files with input and output[, visc]"
 SAME = 1e-5  # relative difference of equal states, of which one may have been stored as float32
+STEADY = 3.0  # the change from input to the first frame, over that to the next: diffusion slows it down by less
+RELATED = 0.8  # that change over the variation of input; states that have nothing in common differ by about 1.4
 
 
 def recognises(probe: Probe) -> bool:
@@ -22,7 +26,13 @@ def recognises(probe: Probe) -> bool:
     return (len(probe.matlab.get("input", ())), len(probe.matlab.get("output", ()))) == (2, 3)
 
 
-def read(path: Path, axes: str | None = None, viscosity: float | None = None, duration: float = 1.0) -> xr.Dataset:
+def read(
+    path: Path,
+    axes: str | None = None,
+    viscosity: float | None = None,
+    duration: float = 1.0,
+    join: bool | None = None,
+) -> xr.Dataset:
     """u (sample, time, x). Where output begins after the initial state, as in PINO's old files, input is put first.
 
     Arguments:
@@ -30,9 +40,12 @@ def read(path: Path, axes: str | None = None, viscosity: float | None = None, du
         axes: "tx" or "xt", the order of the last two axes of output, where it cannot be found out.
         viscosity: where the file has no visc (DiffusionPDE: 0.01).
         duration: last time; 1 in both formats.
+        join: whether input is the state one interval before output (True), or output begins at t = 0 (False), where
+            it cannot be found out.
 
     Raises:
-        ValueError: arrays are missing or do not fit each other, the order of axes remains open, or a duration not > 0.
+        ValueError: arrays are missing or do not fit each other, the order of axes remains open, output neither repeats
+            nor continues input, or a duration not > 0.
     """
     shapes = Probe(path).matlab
     if not {"input", "output"} <= shapes.keys():
@@ -40,16 +53,18 @@ def read(path: Path, axes: str | None = None, viscosity: float | None = None, du
     if not duration > 0:
         raise ValueError(f"duration is a number > 0; got {duration}")
     samples, points = shapes["input"]
+    visc = small(path, "visc")
+    nu = viscosity if viscosity is not None else (float(visc[0]) if len(visc) else None)
     axes, included = _order(path, shapes, axes)
     layout = ("sample", *({"t": "time", "x": "x"}[axis] for axis in axes))
     u = matlab_field(path, "output", layout, {"units": "1", "long_name": "velocity"})
-    if not included:
+    if join is None and not included:
+        _check_continues(path, matlab_field(path, "input", ("sample", "x")), u, duration, nu)
+    if join or (join is None and not included):
         u = joined(path, matlab_field(path, "input", ("sample", "x")), u)
     times = np.linspace(0.0, duration, u.sizes["time"])
     coords = {"sample": np.arange(samples), "time": time_coordinate(times)}
     coords["x"] = space_coordinate("x", np.arange(points) / points, 1.0)
-    visc = small(path, "visc")
-    nu = viscosity if viscosity is not None else (float(visc[0]) if len(visc) else None)
     attrs = {"title": "Burgers trajectories", "equation": "u_t + u u_x = nu u_xx", "boundary": "periodic"}
     attrs |= {"nu": nu} if nu is not None else {}
     return xr.Dataset({"u": u}, coords, attrs).transpose("sample", "time", "x")
@@ -86,3 +101,24 @@ def _order(path: Path, shapes: dict, axes: str | None) -> tuple[str, bool]:
         f"{path}: output of shape {output} repeats input {'in both orders' if begins else 'nowhere'}, so that time and "
         'space cannot be told apart; give axes="tx" or axes="xt"'
     )
+
+
+def _check_continues(path: Path, initial: xr.Variable, frames: xr.Variable, duration: float, nu: float | None) -> None:
+    """Raises ValueError where the frames do not seem to follow from the initial state.
+
+    With a viscosity the first interval is solved. Else it may not change the state by much more than the next one.
+    """
+    some, count = slice(min(3, initial.shape[0])), frames.sizes["time"]
+    before = initial[some].values.astype(np.float64)
+    later = frames.isel(sample=some, time=slice(2)).transpose("sample", "time", "x").values.astype(np.float64)
+    follows = follows_burgers(before, later[:, 0], duration / count, nu) if nu is not None else None
+    if follows is None and count > 1:
+        first, second = (np.linalg.norm(one) for one in (later[:, 0] - before, later[:, 1] - later[:, 0]))
+        varies = np.linalg.norm(before - before.mean(axis=1, keepdims=True))
+        follows = bool(first <= STEADY * second and first <= RELATED * varies)
+    if not follows:
+        how = f"with nu = {nu:g}" if nu is not None else "by the size of its changes"
+        raise ValueError(
+            f"{path}: output neither begins with input nor continues it ({how}); is input the state one interval "
+            "before output? Give join=True if so, join=False if output begins at t = 0 and input is no part of it"
+        )
