@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..physics.grid import Grid
 from .coordinates import canonical_level, canonical_longitude, canonical_time, merge_expver, time_axis
+from .finite import refuse_broken
 from .names import DIMS, PROVENANCE, SAMPLES, SPACE, fields_only, rename
 
 CIRCLE = 360.0
@@ -111,10 +112,10 @@ def to_tensor(ds: xr.Dataset, names=None, dtype: torch.dtype = torch.float32, mi
         ds: a container with T times.
         names: C variables, in this order (with levels: z500); all fields by default.
         dtype: torch.float32 or torch.float64.
-        missing: whether missing values (NaN) may pass.
+        missing: whether missing values (NaN) may pass; infinite ones never do.
 
     Raises:
-        ValueError: an unknown variable, or missing values.
+        ValueError: an unknown variable; missing or infinite values, with the first sample and time.
     """
     flat = split_levels(ds)
     known = [v["name"] for v in variables_of(flat)]
@@ -127,11 +128,7 @@ def to_tensor(ds: xr.Dataset, names=None, dtype: torch.dtype = torch.float32, mi
     kind = np.float64 if dtype == torch.float64 else np.float32
     arrays = [np.asarray(flat[name].transpose(*order).values, dtype=kind) for name in names]
     for name, array in zip(names, arrays, strict=True):
-        lost = int(np.isnan(array).sum())
-        if lost and not missing:
-            raise ValueError(
-                f"{name} holds {lost} missing values of {array.size}; fill them, or cut the region or the period"
-            )
+        refuse_broken(name, array, flat, next(iter(lead), None), missing)
     return torch.from_numpy(np.stack(arrays, axis=len(lead) + 1)).to(dtype)
 
 
@@ -183,11 +180,18 @@ def _layout(ds: xr.Dataset) -> str:
 def _known_dims(ds: xr.Dataset) -> None:
     """Raises ValueError where a dim is not one of the container's."""
     unknown = [str(d) for d in ds.dims if d not in DIMS]
-    if unknown:
-        raise ValueError(
-            f"unknown dims {', '.join(unknown)} in {_layout(ds)}; the container knows {', '.join(DIMS)}: rename them "
-            f"(ds.rename({{{unknown[0]!r}: 'x'}})) or choose one value (ds.isel({unknown[0]}=0))"
-        )
+    if not unknown:
+        return
+    new, old = [], unknown[0]
+    if not set(SAMPLES) & set(ds.dims):
+        new.append(f"ds.rename({{{old!r}: 'sample'}}) where it counts trajectories")
+    if len(set(SPACE) & set(ds.dims)) < 2 or not new:
+        axis = next((dim for dim in ("x", "y", "z") if dim not in ds.dims), "x")
+        new.append(f"ds.rename({{{old!r}: {axis!r}}}) where it is an axis of space")
+    raise ValueError(
+        f"unknown dims {', '.join(unknown)} in {_layout(ds)}; the container knows {', '.join(DIMS)}: rename them "
+        f"({', '.join(new)}) or choose one value (ds.isel({old}=0))"
+    )
 
 
 def _period(ds: xr.Dataset, dim: str, values: np.ndarray) -> float | None:

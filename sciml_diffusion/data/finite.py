@@ -1,4 +1,4 @@
-"""Samples that blew up: found with the time of the first value that is not finite, and left out."""
+"""Values that are not finite: named with their sample and time; samples that hold some are left out."""
 
 import numpy as np
 import xarray as xr
@@ -52,6 +52,35 @@ def without_broken_samples(ds: xr.Dataset) -> xr.Dataset:
         raise ValueError(f"every sample has values that are not finite; the first: {next(iter(broken.values()))}")
     labels = ds["sample"].values if "sample" in ds.coords else np.arange(ds.sizes["sample"])
     return ds.isel(sample=np.flatnonzero(~np.isin(labels, list(broken))))
+
+
+def refuse_broken(name: str, values: np.ndarray, ds: xr.Dataset, lead: str | None, missing: bool = False) -> None:
+    """Raises ValueError where values are not finite, with the first sample and time where that is so.
+
+    Arguments:
+        name: of the field.
+        values: with shape (T, *S), or (lead, T, *S).
+        ds: the container that they come from, for the labels of samples and times.
+        lead: name of the first dim where it is one of samples.
+        missing: whether NaN may pass; infinite values never do.
+    """
+    bad = np.isinf(values) if missing else ~np.isfinite(values)
+    if not bad.any():
+        return
+    nan = int(np.isnan(values).sum())
+    counts = {
+        "missing values (NaN)": 0 if missing else nan,
+        "infinite values": int(bad.sum()) - (0 if missing else nan),
+    }
+    said = " and ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    place = np.unravel_index(int(bad.argmax()), bad.shape)
+    where = f"at time {_text(ds['time'].values[place[1 if lead else 0]])}"
+    advice = "fill them, or cut the region or the period"
+    if lead:
+        where = f"in {lead} {ds[lead].values[place[0]] if lead in ds.coords else place[0]} {where}"
+        if lead == "sample":
+            advice = f"leave such samples out (data.finite.without_broken_samples), {advice}"
+    raise ValueError(f"{name} holds {said} of {values.size} in all, first {where}; {advice}")
 
 
 def _text(time) -> str:

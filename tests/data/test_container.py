@@ -7,6 +7,7 @@ import torch
 import xarray as xr
 
 from sciml_diffusion.data.container import canonical, from_tensor, grid_of, split_levels, to_tensor, variables_of
+from sciml_diffusion.data.finite import without_broken_samples
 from sciml_diffusion.physics.grid import Grid
 
 
@@ -127,6 +128,10 @@ def test_refusals_say_what_to_do():
     )
     assert _refuses(good.assign_coords(time=np.array(["2020-02-30", "2020-03-01", "2020-03-02"])), "convert_calendar")
     assert _refuses(good.rename(longitude="station"), "unknown dims station", "rename")
+    batch = good.expand_dims(batch=[0, 1])
+    assert "axis of space" not in _refuses(batch, "ds.rename({'batch': 'sample'}) where it counts", "ds.isel(batch=0)")
+    assert _refuses(batch.rename(longitude="x").isel(latitude=0, drop=True), "{'batch': 'sample'}", "{'batch': 'y'}")
+    assert "'sample'})" not in _refuses(batch.expand_dims(sample=[0]), "{'batch': 'x'}")
     assert _refuses(good.expand_dims(step=[0, 1]), "2 steps", "isel(step=0)")
     assert _refuses(good.mean(("latitude", "longitude")), "no variable has both")
     with pytest.raises(TypeError, match="ndarray"):
@@ -178,6 +183,32 @@ def test_to_tensor_refuses_unknown_names_and_missing_values():
     with pytest.raises(ValueError, match="'t2n'.*they have t2m"):
         to_tensor(ds, ["t2n"])
     holes = ds.where(ds.longitude > 0)
-    with pytest.raises(ValueError, match="t2m holds 6 missing values of 12"):
+    with pytest.raises(ValueError, match=r"t2m holds 6 missing values \(NaN\) of 12"):
         to_tensor(holes)
     assert int(torch.isnan(to_tensor(holes, missing=True)).sum()) == 6
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("lead", ["sample", "realization", None])
+def test_values_that_are_not_finite_are_named_by_sample_and_time(value, lead):
+    u = np.zeros((4, 5, 8), "f4")
+    u[2, 3, 1:3] = u[2, 4, 0] = u[3, 0, 0] = value
+    coords = {"time": np.arange(5) / 4, "x": np.arange(8.0)} | ({lead: [10, 11, 12, 13]} if lead else {})
+    ds = xr.Dataset({"u": ((lead, "time", "x"), u) if lead else (("time", "x"), u[2])}, coords)
+    kind = "missing values" if np.isnan(value) else "infinite values"
+    where = f"{lead} 12 at time 0.75" if lead else "first at time 0.75"
+    with pytest.raises(ValueError, match=f"u holds {4 if lead else 3} {kind}.* of .*{where}") as caught:
+        to_tensor(ds)
+    assert ("without_broken_samples" in str(caught.value)) == (lead == "sample")
+    if np.isnan(value):
+        assert torch.isnan(to_tensor(ds, missing=True)).any()
+        assert lead != "sample" or torch.equal(to_tensor(without_broken_samples(ds)), torch.zeros(2, 5, 1, 8))
+    else:
+        with pytest.raises(ValueError, match="infinite"):
+            to_tensor(ds, missing=True)
+    if lead:  # both kinds in one field
+        ds.u[0, 1, 0], ds.u[0, 2, 0] = np.inf, np.nan
+        with pytest.raises(
+            ValueError, match=rf"missing values \(NaN\) and . infinite values of .*{lead} 10 at time 0.25"
+        ):
+            to_tensor(ds)
