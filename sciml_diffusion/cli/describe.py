@@ -1,4 +1,4 @@
-"""Fields in words: axes, variables with the range of their first sample, parameters, terms."""
+"""Fields in words: axes, variables with their range and what is missing in them, parameters, terms."""
 
 import re
 from pathlib import Path
@@ -27,7 +27,7 @@ def describe_fields(name: str, ds: "xr.Dataset", format: str | None = None) -> s
     Arguments:
         name: as the user called them.
         format: the one that it was opened as, where its content leaves it open.
-        ds: a container; of each variable the first sample is read, at most some frames where that is long.
+        ds: a container; of each variable as many samples are read as hold ENOUGH values, or some frames of one.
     """
     attrs = {str(key): _plain(value) for key, value in ds.attrs.items()}
     lower = {key.lower(): key for key in attrs}
@@ -88,35 +88,52 @@ def _axis(axis: "xr.DataArray", period: float | None) -> str:
 
 
 def _variable(field: "xr.DataArray") -> str:
-    """Units, long name, dims, and the range of the first sample."""
+    """Units, long name, dims, and the range of the samples that are read."""
     attrs = field.attrs
     units = f"[{attrs['units']}] " if attrs.get("units") else ""
     text = f"{units}{attrs.get('long_name', '')}".strip()
     dims = f"({', '.join(map(str, field.dims))})"
     methods = f", {attrs['cell_methods']}" if "cell_methods" in attrs else ""
-    first = field.isel({dim: 0 for dim in ("sample", "realization") if dim in field.dims})
-    part = "from "
-    if first.size > ENOUGH and "time" in first.dims:
-        count = max(1, ENOUGH * first.sizes["time"] // first.size)
-        chosen = np.linspace(0, first.sizes["time"] - 1, count).round().astype(int)
-        first, part = first.isel(time=np.unique(chosen)), f"in {count} of its frames from "
-    sample = "the first sample " if first.ndim < field.ndim else ""
-    return f"{text} {dims}{methods}: {sample}{part}{_range(first.values, {})}".strip()
+    part, seen = _part(field)
+    values = _range(part.values, {})
+    return f"{text} {dims}{methods}: {seen}{'from ' if values[0] in '-0123456789' else ''}{values}".strip()
+
+
+def _part(field: "xr.DataArray") -> "tuple[xr.DataArray, str]":
+    """As many samples as hold ENOUGH values, or at least some frames of one, and which these are in words."""
+    lead = next((dim for dim in ("sample", "realization") if dim in field.dims), None)
+    seen = ""
+    if lead:
+        total = field.sizes[lead]
+        count = max(1, min(total, ENOUGH * total // max(field.size, 1)))
+        field = field.isel({lead: slice(count)})
+        which = f"the first of {total}" if count == 1 else f"the first {count} of {total}"
+        seen = f"{which} {lead}s " if count < total else f"all {total} {lead}s " if total > 1 else ""
+    if field.size > ENOUGH and "time" in field.dims:
+        frames = field.sizes["time"]
+        count = max(1, ENOUGH * frames // field.size)
+        field = field.isel(time=np.unique(np.linspace(0, frames - 1, count).round().astype(int)))
+        seen += f"in {count} of {frames} frames "
+    return field, seen
 
 
 def _range(values: np.ndarray, attrs: dict) -> str:
-    """Least, mean and greatest value, and how many are missing."""
+    """Least, mean and greatest value, and how many are missing or infinite."""
     values = np.asarray(values)
     if values.dtype.kind not in "iufb":
         return " ... ".join(dict.fromkeys(str(v) for v in values.ravel()[[0, -1]]))
-    known = values[np.isfinite(values)].astype("f8") if values.dtype.kind == "f" else values.astype("f8").ravel()
+    known = values[np.isfinite(values)] if values.dtype.kind == "f" else values.ravel()
     units = f" {attrs['units']}" if attrs.get("units", "1") != "1" else ""
+    missing = int(np.isnan(values).sum()) if values.dtype.kind == "f" else 0
+    infinite = values.size - known.size - missing
     if known.size == 0:
-        return "all values missing"
-    low, mean, high = known.min(), known.mean(), known.max()
+        return "all values missing" if not infinite else f"no finite value: {missing} missing and {infinite} infinite of {values.size}"
+    low, mean, high = float(known.min()), known.mean(dtype="f8"), float(known.max())
     text = f"{low:.5g}{units}" if low == high else f"{low:.5g} to {high:.5g}, mean {mean:.5g}{units}"
-    missing = values.size - known.size
-    return text + (f", {missing} of {values.size} missing" if missing else ", none missing" if values.ndim > 1 else "")
+    counts = [f"{n} {kind}" for n, kind in ((missing, "missing"), (infinite, "infinite")) if n]
+    if not counts:
+        return text + (", none missing" if values.ndim > 1 else "")
+    return f"{text}, {' and '.join(counts)} of {values.size}"
 
 
 def _value(value) -> str:

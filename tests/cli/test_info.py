@@ -71,7 +71,8 @@ def test_missing_values_parameters_and_long_texts(info, tmp_path):
     import xarray as xr
 
     u = np.arange(24.0).reshape(2, 3, 4)
-    u[0, 0, 0] = np.nan
+    u[0, 0, 0] = u[1, 1, 1] = np.nan
+    u[1, 0, 2] = np.inf
     fields = {"u": (("sample", "time", "x"), u, {"units": "K"}), "nu": ("sample", [0.1, 0.3], {"units": "m2 s-1"})}
     coords = {
         "sample": [0, 1],
@@ -86,13 +87,35 @@ def test_missing_values_parameters_and_long_texts(info, tmp_path):
         "equation: u_t = nu u_xx",
         "time: 0 ... 3 s (3 values, uneven steps)",
         "x: 0 ... 3 (4 values, step 1, period 4)",
-        "u: [K] (sample, time, x): the first sample from 1 to 11, mean 6, 1 of 12 missing",
+        "u: [K] (sample, time, x): all 2 samples from 1 to 23, mean 11.667, 2 missing and 1 infinite of 24",
         "nu: 0.1 to 0.3, mean 0.2 m2 s-1",
         "Re: 5",
         "license: CC0",
     ):
         assert words in out, out
     assert max(map(len, out.splitlines())) < 350
+
+
+def test_it_says_what_it_has_looked_at(info, tmp_path, monkeypatch):
+    import xarray as xr
+
+    from sciml_diffusion.cli import describe
+
+    u = np.arange(10 * 3 * 4.0).reshape(10, 3, 4)
+    u[7] = np.nan
+    coords = {"time": [0.0, 1.0, 2.0], "x": np.arange(4.0)}
+    xr.Dataset({"u": (("sample", "time", "x"), u)}, coords).to_netcdf(tmp_path / "u.nc", engine="h5netcdf")
+    for enough, words in (
+        (10**6, "all 10 samples from 0 to 119, mean 56.167, 12 missing of 120"),
+        (100, "the first 8 of 10 samples from 0 to 83, mean 41.5, 12 missing of 96"),
+        (20, "the first of 10 samples from 0 to 11, mean 5.5, none missing"),
+        (9, "the first of 10 samples in 2 of 3 frames from 0 to 11, mean 5.5, none missing"),
+    ):
+        monkeypatch.setattr(describe, "ENOUGH", enough)
+        code, out, _ = info("u.nc")
+        assert code == 0 and words in out, out
+    xr.Dataset({"u": (("time", "x"), u[7] * 0 + np.inf)}, coords).to_netcdf(tmp_path / "v.nc", engine="h5netcdf")
+    assert "(time, x): no finite value: 0 missing and 12 infinite of 12" in info("v.nc")[1]
 
 
 def test_a_prior_has_no_fields_to_draw(info):
