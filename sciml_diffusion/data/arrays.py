@@ -38,7 +38,8 @@ def from_arrays(
 
     Raises:
         TypeError: fields that are no mapping, or no arrays of real numbers. ValueError: dims missing or unknown, sizes
-        that do not fit, coordinates missing, an unknown name, a periodic axis of uneven steps.
+        that do not fit or are 0, coordinates missing, not finite or not monotonic, an unknown name, units that are no
+        text, values beyond float32, a periodic axis of uneven steps.
     """
     if not isinstance(fields, Mapping) or not fields:
         raise TypeError(f'fields are arrays by name, for example {{"u": u}}; got {type(fields).__name__}')
@@ -90,11 +91,19 @@ def _array(name, values) -> np.ndarray:
     if isinstance(values, torch.Tensor):
         if values.is_complex():
             raise TypeError(f"{name} is complex; give its real and imaginary parts as two fields")
-        return values.detach().cpu().to(torch.float32).contiguous().numpy().copy()
+        values = values.detach().cpu()
+        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
     values = np.asarray(values)
     if values.dtype.kind not in "iufb":
         raise TypeError(f"{name} has the type {values.dtype}; arrays of real numbers are needed")
-    return np.array(values, dtype=np.float32, order="C")
+    with np.errstate(over="ignore"):
+        cast = np.array(values, dtype=np.float32, order="C")
+    if values.dtype.itemsize > 4 and (lost := np.isinf(cast) & np.isfinite(values)).any():
+        raise ValueError(
+            f"{name} holds {int(lost.sum())} values beyond float32 ({np.finfo(np.float32).max:.3g}), such as "
+            f"{values[lost][0]:g}; rescale it"
+        )
+    return cast
 
 
 def _plain(values) -> np.ndarray:
@@ -139,10 +148,36 @@ def _check_coordinates(sizes: dict[str, int], coords: dict) -> None:
         raise ValueError(
             f"coords lacks {', '.join(missing)}; give their values (times and positions are never guessed)"
         )
+    empty = [dim for dim, size in sizes.items() if size == 0]
+    if empty:
+        raise ValueError(f"the fields have 0 values along {', '.join(empty)}; at least one is needed")
     for dim, values in coords.items():
-        shape = tuple(_plain(values).shape)
-        if shape != (sizes[dim],):
-            raise ValueError(f"the coordinate {dim} has the shape {shape}; the fields have {sizes[dim]} values there")
+        values = _plain(values)
+        if values.shape != (sizes[dim],):
+            raise ValueError(
+                f"the coordinate {dim} has the shape {values.shape}; the fields have {sizes[dim]} values there"
+            )
+        if dim not in SAMPLES:
+            _check_positions(str(dim), values)
+
+
+def _check_positions(dim: str, values: np.ndarray) -> None:
+    """Raises ValueError where times or positions are not finite, or those of an axis go to and fro."""
+    if dim in SPACE and values.dtype.kind not in "iuf":
+        raise ValueError(f"the coordinate {dim} has the type {values.dtype}; numbers are needed")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        bad = int((~np.isfinite(values)).sum())
+        raise ValueError(
+            f"the coordinate {dim} has {bad} of {len(values)} values that are not finite; give all of them"
+        )
+    if dim not in SPACE:
+        return
+    steps = np.diff(values.astype(np.float64))
+    turns = dim == "longitude" and int((steps < 0).sum()) == 1  # across 0 degrees, where they are made one piece
+    if not ((steps > 0).all() or (steps < 0).all() or turns):
+        raise ValueError(
+            f"the coordinate {dim} neither increases nor decreases throughout; sort it, and the fields with it"
+        )
 
 
 def _parameters(parameters: Mapping, samples: str | None, sizes: dict) -> tuple[dict, dict]:
@@ -167,6 +202,9 @@ def _with_units(ds: xr.Dataset, units: Mapping[str, str]) -> xr.Dataset:
         raise ValueError(
             f"units has {unknown[0]!r}; the fields and coordinates are {', '.join(map(str, ds.variables))}"
         )
+    for name, unit in units.items():
+        if not isinstance(unit, str):
+            raise ValueError(f'units are texts, such as "m s-1" ("1" for none); got {unit!r} for {name}')
     named = {name: ds[name].copy(deep=False).assign_attrs(units=unit) for name, unit in units.items()}
     coords = {name: value for name, value in named.items() if name in ds.coords}
     return ds.assign({n: v for n, v in named.items() if n not in coords}).assign_coords(coords)

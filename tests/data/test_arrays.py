@@ -61,6 +61,12 @@ def test_arrays_of_every_kind(waves, kind):
     torch.from_numpy(ds.u.values)
 
 
+def test_axes_that_decrease_and_values_that_are_infinite_are_taken(waves):
+    """Infinite values are named when they are used (`to_tensor`), as those of a file are."""
+    ds = from_arrays({"u": np.where(waves == waves.max(), np.inf, waves)}, DIMS, COORDS | {"x": POSITIONS[::-1]})
+    assert list(ds.x.values) == list(POSITIONS[::-1]) and np.isinf(ds.u).any()
+
+
 def test_arrays_are_copied(waves):
     given = waves.astype("f4")
     ds = from_arrays({"u": given}, DIMS, COORDS)
@@ -91,6 +97,18 @@ def test_steady_fields_masks_and_dates():
         ({"coords": COORDS | {"y": [0]}}, "coords has y; the fields have the dims sample, time, x"),
         ({"coords": COORDS | {"time": TIME[1:]}}, r"time has the shape \(5,\); the fields have 6"),
         ({"coords": COORDS | {"time": TIME[::-1]}}, "times do not increase"),
+        ({"coords": COORDS | {"x": POSITIONS * np.nan}}, "coordinate x has 32 of 32 values that are not finite"),
+        ({"coords": COORDS | {"time": np.append(TIME[:-1], np.inf)}}, "coordinate time has 1 of 6 values that are not"),
+        ({"coords": COORDS | {"x": np.sin(9 * POSITIONS)}}, "x neither increases nor decreases"),
+        ({"coords": COORDS | {"x": np.append(POSITIONS[:-1], POSITIONS[-2])}}, "x neither increases nor decreases"),
+        ({"coords": COORDS | {"x": list("ab" * 16)}}, "coordinate x has the type <U1; numbers are needed"),
+        ({"fields": {"u": np.zeros((0, T, X))}}, "0 values along sample"),
+        (
+            {"fields": {"u": np.full((2, T, X), 1e39)}},
+            r"u holds 384 values beyond float32 \(3.4e\+38\), such as 1e\+39",
+        ),
+        ({"fields": {"u": torch.full((2, T, X), -1e39, dtype=torch.float64)}}, r"such as -1e\+39; rescale"),
+        ({"units": {"u": 3}}, "units are texts.*got 3 for u"),
         ({"units": {"v": "m"}}, "units has 'v'"),
         ({"periodic": ("y",)}, "periodic has 'y'; the spatial dims are x"),
         ({"periodic": ("x",), "coords": COORDS | {"x": POSITIONS**2}}, "steps of the periodic axis x are not even"),
