@@ -73,7 +73,7 @@ def problems(quick: bool) -> dict[str, dict]:
         "navier-stokes": {
             "u0": vortices(max(BATCHES), n),
             "make": lambda scheme: NavierStokes(torus, flow["nu"], scheme=scheme),
-            "steps": [20, 40, 80] if quick else [40, 80, 160, 320],
+            "steps": [20, 40, 80] if quick else [80, 160, 320, 640],
             **flow,
         },
         "burgers": {
