@@ -126,8 +126,10 @@ def _range(values: np.ndarray, attrs: dict) -> str:
     units = f" {attrs['units']}" if attrs.get("units", "1") != "1" else ""
     missing = int(np.isnan(values).sum()) if values.dtype.kind == "f" else 0
     infinite = values.size - known.size - missing
+    if known.size == 0 and infinite:
+        return f"no finite value: {missing} missing and {infinite} infinite of {values.size}"
     if known.size == 0:
-        return "all values missing" if not infinite else f"no finite value: {missing} missing and {infinite} infinite of {values.size}"
+        return "all values missing"
     low, mean, high = float(known.min()), known.mean(dtype="f8"), float(known.max())
     text = f"{low:.5g}{units}" if low == high else f"{low:.5g} to {high:.5g}, mean {mean:.5g}{units}"
     counts = [f"{n} {kind}" for n, kind in ((missing, "missing"), (infinite, "infinite")) if n]
