@@ -53,8 +53,7 @@ def calibrate(
         sigma = log_sigma.exp().to(validation)
         moments = [_moments(denoiser, half, sigma, draws, generator) for half in halves]
         best = torch.stack([rf.sum() / ff.sum() if ff.sum() > 0 else ff.sum() for _, rf, ff in moments])
-        beta = best.amin().clamp(0, 1)
-        beta = beta * (1 - doubt * _unexplained(beta, moments))
+        beta = _shrunk(best.amin().clamp(0, 1), doubt, moments)
         variance, count = anchor.surrogate(sigma).variance.double(), draws * len(validation)
         nodes.append((beta, _ratio(beta, moments, variance, count, pool, strength)))
     betas, ratios = zip(*nodes, strict=True)
@@ -63,10 +62,10 @@ def calibrate(
     return AnchoredDenoiser(anchor, denoiser.backbone, denoiser.log_sigma, beta, ratio).eval()
 
 
-def _unexplained(beta: Tensor, moments: list) -> Tensor:
-    """||r - beta f||^2 / ||r||^2 over all halves, between 0 and 1, with shape ()."""
+def _shrunk(beta: Tensor, doubt: float, moments: list) -> Tensor:
+    """beta (1 - doubt ||r - beta f||^2 / ||r||^2), the share being taken over all halves; shape ()."""
     rr, rf, ff = (sum(part.sum() for part in parts) for parts in zip(*moments, strict=True))
-    return ((rr - 2 * beta * rf + beta**2 * ff) / rr).clamp(0, 1)
+    return beta * (1 - doubt * ((rr - 2 * beta * rf + beta**2 * ff) / rr).clamp(0, 1))
 
 
 def _ratio(beta: Tensor, moments: list, p: Tensor, n: int, pool: str, strength: float) -> Tensor:
