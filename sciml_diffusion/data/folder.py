@@ -1,4 +1,4 @@
-"""A folder of files of one kind as one set of fields, still on disk."""
+"""A folder of files of one kind, or with one kind for each variable, as one set of fields, still on disk."""
 
 import re
 from pathlib import Path
@@ -60,19 +60,20 @@ def open_folder(
     """All files of a folder, in the order of their names (file 10 after file 9), as one dataset that stays on disk.
 
     Files with samples, and files without that cover the same times, are joined along `sample`; files whose times
-    follow each other along `time`. Numbers that differ between files, such as viscosities in their attributes, become
-    variables over the samples.
+    follow each other along `time`; one file alone stays as it is. Numbers that differ between files, such as
+    viscosities in their attributes, become variables over the samples. Files of other variables on the same axes, as
+    the Climate Data Store sends them, are joined among themselves, then merged.
 
     Arguments:
         path: of the folder. Hidden files and *.md, *.txt, *.json, *.yaml, *.sha256, *.idx in it are passed over.
-        along: "sample" or "time", where the files leave it open.
+        along: "sample" or "time", where the files leave it open; with one file too.
         format, options: as of `open_path`, for every file.
         pattern: of the names of the files, for example "*.nc".
 
     Raises:
         FileNotFoundError: no such folder, or no file in it. NotADirectoryError: a file.
-        ValueError: what a file is refused for; a file that differs from the first in variables, dims, positions or
-            units, which is named.
+        ValueError: what a file is refused for; a file that differs from the first in dims, positions or units, or kinds
+            of files that share some variables or differ in their axes, which are named.
     """
     path = Path(path).expanduser()
     if not path.exists():
@@ -85,12 +86,73 @@ def open_folder(
     if not files:
         raise FileNotFoundError(f"{path} holds no file {pattern}")
     parts = [open_path(file, format, **options) for file in files]
+    kinds: dict[frozenset, list[int]] = {}
+    for number, part in enumerate(parts):
+        kinds.setdefault(_fields(part), []).append(number)
+    firsts = [files[numbers[0]] for numbers in kinds.values()]
+    _check_kinds(firsts, list(kinds))
+    series = [_series([files[i] for i in numbers], [parts[i] for i in numbers], along) for numbers in kinds.values()]
+    return _merged(firsts, series) if len(series) > 1 else series[0]
+
+
+def _fields(ds: xr.Dataset) -> frozenset[str]:
+    """Names of the variables that lie in space."""
+    return frozenset(str(name) for name, variable in ds.data_vars.items() if set(variable.dims) & set(SPACE))
+
+
+def _check_kinds(firsts: list[Path], kinds: list[frozenset]) -> None:
+    """Raises ValueError where two kinds of files share a variable."""
+    for i, kind in enumerate(kinds):
+        for first, other in zip(firsts[:i], kinds[:i], strict=True):
+            if kind & other:
+                named = [", ".join(sorted(names)) for names in (kind, other)]
+                raise ValueError(
+                    f"{firsts[i].name} holds {named[0]}, {first.name} holds {named[1]}: two kinds of files that share "
+                    f"{', '.join(sorted(kind & other))}; {_choice(first, other, firsts[i])}"
+                )
+
+
+def _choice(file: Path, kind: frozenset, other: Path) -> str:
+    """How to open the first of two kinds of files: by a variable in its name alone, where there is one."""
+    patterns = [f"*{name}*" for name in sorted(kind) if name in file.name and name not in other.name]
+    return f'choose one kind, for example with pattern="{(patterns or [file.name])[0]}"'
+
+
+def _series(files: list[Path], parts: list[xr.Dataset], along: str | None) -> xr.Dataset:
+    """Files of one kind as one dataset."""
+    if len(parts) == 1 and along is None:
+        return parts[0]
     along = along or _along(parts)
     for file, part in zip(files[1:], parts[1:], strict=True):
         _check_alike(files[0], parts[0], file, part, along)
     if along == "time":
         _check_times(files, parts)
     return _joined(parts, along)
+
+
+def _merged(files: list[Path], series: list[xr.Dataset]) -> xr.Dataset:
+    """Several kinds of files on the same axes as one dataset.
+
+    Raises:
+        ValueError: axes that differ, or numbers beside the fields that do.
+    """
+    first, known, merged = files[0], series[0], [series[0]]
+    for file, part in zip(files[1:], series[1:], strict=True):
+        held = [", ".join(sorted(_fields(ds))) for ds in (part, known)]
+        what = f"{file.name} holds {held[0]}, {first.name} holds {held[1]}: two kinds of files"
+        axes = [set(ds.dims) - {"level"} for ds in (part, known)]
+        odd = sorted(map(str, axes[0] ^ axes[1]))
+        odd += [dim for dim in part.dims if dim in known.dims and not _same(part[dim].values, known[dim].values)]
+        if odd:
+            raise ValueError(f"{what} that differ in {', '.join(odd)}; {_choice(first, _fields(known), file)}")
+        merged.append(part.assign_coords({dim: known[dim] for dim in part.dims if dim in known.dims}))
+    try:
+        return xr.merge(merged, join="exact", compat="equals", combine_attrs="drop_conflicts")
+    except ValueError as error:  # MergeError, and other levels
+        why = str(error).splitlines()[0][:200]
+        raise ValueError(
+            f"the {len(files)} kinds of files do not fit each other ({why}); {_choice(first, _fields(known), files[1])}"
+        ) from error
 
 
 def _natural(file: Path) -> list:
@@ -100,31 +162,37 @@ def _natural(file: Path) -> list:
 
 def _along(parts: list[xr.Dataset]) -> str:
     """The dim along which files belong together."""
-    if len(parts) == 1 or "sample" in parts[0].dims:
+    if len(parts) == 1 or any("sample" in part.dims for part in parts):
         return "sample"
     return "sample" if parts[0]["time"].equals(parts[1]["time"]) else "time"
 
 
 def _check_alike(first: Path, one: xr.Dataset, file: Path, other: xr.Dataset, along: str) -> None:
     """Raises ValueError where a file is of another kind than the first."""
+    titles = [ds.attrs.get("title", "of no title") for ds in (other, one)]
+    formats = "" if titles[0] == titles[1] else f"; the files are {titles[0]} and {titles[1]}"
     if set(one.data_vars) != set(other.data_vars):
         named = [", ".join(map(str, ds.data_vars)) for ds in (other, one)]
-        raise ValueError(f"{file.name} holds {named[0]}, {first.name} holds {named[1]}; one kind of files is needed")
+        raise ValueError(f"{file.name} holds {named[0]}, {first.name} holds {named[1]}{formats}; one kind is needed")
     for name, variable in one.data_vars.items():
         if other[name].dims != variable.dims:
-            raise ValueError(f"{file.name}: {name} has the dims {other[name].dims}, in {first.name} {variable.dims}")
+            here = f"{name} has the dims ({', '.join(map(str, other[name].dims))})"
+            raise ValueError(f"{file.name}: {here}, in {first.name} ({', '.join(map(str, variable.dims))}){formats}")
         units = [ds[name].attrs.get("units", "") for ds in (other, one)]
         if units[0] != units[1]:
             raise ValueError(
-                f"{file.name}: {name} is in {units[0] or 'no units'}, in {first.name} in {units[1] or 'none'}"
+                f"{file.name}: {name} is in {units[0] or 'no units'}, in {first.name} in {units[1] or 'none'}; convert "
+                f"the values of one of them, or, where only the label is wrong, correct it with from_xarray(..., "
+                f"units={{{name!r}: {units[1] or '1'!r}}}) and save it"
             )
         if along == "time" and "time" not in variable.dims and not _same(variable.values, other[name].values):
             raise ValueError(f"{file.name}: {name}, which has no time, differs from that in {first.name}")
-    for dim in one.dims:
+    for dim in sorted(one.dims, key=lambda dim: dim == "time"):  # time last: its hint holds where all else agrees
         if dim == along:
             continue
         if one.sizes[dim] != other.sizes[dim] or not _same(one[dim].values, other[dim].values):
-            hint = '; its times differ: along="time"?' if dim == "time" else ""
+            follows = dim == "time" and not formats and other[dim].values[0] >= one[dim].values[-1]
+            hint = '; its times differ: along="time"?' if follows else formats
             raise ValueError(f"{file.name} has other values of {dim} than {first.name}{hint}")
 
 

@@ -213,14 +213,24 @@ def test_a_folder_is_read_file_by_file(folder, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda ds: ds.rename(u="v"), "run3.nc holds v, run1.nc holds u"),
+        (lambda ds: ds.rename(u="v"), r'run3.nc holds v, run1.nc holds u: two kinds .* in sample; .*"run1.nc"'),
+        (lambda ds: ds.assign(v=ds.u), "run3.nc holds u, v, run1.nc holds u: two kinds of files that share u"),
+        (lambda ds: ds.assign(m=("sample", [1.0])), "run3.nc holds u, m, run1.nc holds u; one kind"),
+        (lambda ds: ds.assign_coords(time=ds.time + 0.1), "run3.nc has other values of time than run1.nc$"),
+        (
+            lambda ds: ds.isel(x=slice(16), time=slice(3)).assign_attrs(title="Wells"),
+            "run3.nc has other values of x than run1.nc; the files are Wells and of no title",
+        ),
         (lambda ds: ds.isel(x=slice(16)), "run3.nc has other values of x than run1.nc"),
         (lambda ds: ds.assign_coords(x=ds.x + 0.5), "run3.nc has other values of x"),
         (
             lambda ds: ds.assign_coords(time=ds.time + 1),
             'run3.nc has other values of time than run1.nc; .*along="time"',
         ),
-        (lambda ds: ds.assign(u=ds.u.assign_attrs(units="m")), "run3.nc: u is in m, in run1.nc in none"),
+        (
+            lambda ds: ds.assign(u=ds.u.assign_attrs(units="m")),
+            r"run3.nc: u is in m, in run1.nc in none; convert .* from_xarray\(..., units=",
+        ),
         (lambda ds: ds.isel(sample=0), "run3.nc: u has the dims"),
     ],
 )
