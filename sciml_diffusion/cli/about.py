@@ -1,4 +1,4 @@
-"""Priors and run folders in words."""
+"""Priors, checksums and run folders in words, and pictures of fields."""
 
 import json
 from pathlib import Path
@@ -41,6 +41,19 @@ def checksums(path: Path) -> str:
     missing = "" if manifest.complete else f" of {wanted} samples; resume=true makes the others"
     files = "1 file" if len(manifest.shards) == 1 else f"{len(manifest.shards)} files"
     return f"checksums: {files} of {path} as generated, {manifest.samples}{missing or ' samples'}\n"
+
+
+def picture(fields, path: Path) -> str:
+    """Draws a first look at fields; says where it is."""
+    from ..evaluate.quicklook import plot_fields
+
+    path = path.expanduser()
+    figure = plot_fields(fields)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    figure.savefig(partial, format=path.suffix[1:] or "png", dpi=110)
+    partial.replace(path)
+    return f"picture: {path}"
 
 
 def run_folder(folder: Path) -> str:

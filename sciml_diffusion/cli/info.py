@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..resources import resource_folder
-from .about import checksums, prior, run_folder
+from .about import checksums, picture, prior, run_folder
 from .compose import compose
 from .describe import describe_fields
 
@@ -71,16 +71,3 @@ def dataset(name: str, fields, format: str | None = None) -> str:
     if card.is_file():
         lines.append(card.read_text(encoding="utf-8").strip())
     return "\n\n".join(lines)
-
-
-def picture(fields, path: Path) -> str:
-    """Draws a first look at fields; says where it is."""
-    from ..evaluate.quicklook import plot_fields
-
-    path = path.expanduser()
-    figure = plot_fields(fields)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    figure.savefig(partial, format=path.suffix[1:] or "png", dpi=110)
-    partial.replace(path)
-    return f"picture: {path}"

@@ -1,6 +1,7 @@
 """The console command: `sciml-diffusion VERB key=value ...`. Help is printed without importing torch or hydra."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -14,7 +15,8 @@ VERBS = {
     "evaluate": "score a posterior against fields or held-out sensors",
     "info": "describe a dataset, a file, a prior or a run folder",
 }
-USER_ERRORS = (ValueError, TypeError, OSError, ImportError, FloatingPointError)
+USER_ERRORS = (ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError, RuntimeError)
+NO_MEMORY = re.compile("can't allocate memory|out of memory|unable to allocate", re.IGNORECASE)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except USER_ERRORS as error:
         if debug:
             raise
-        print(f"sciml-diffusion {words[0]}: {error}\n(--debug shows where it happened)", file=sys.stderr)
+        print(f"sciml-diffusion {words[0]}: {_said(error)}\n(--debug shows where it happened)", file=sys.stderr)
         return 2
 
 
@@ -82,6 +84,17 @@ def overview() -> str:
         f"usage: sciml-diffusion VERB [key=value ...] [--debug]\n\n{rows}\n\n"
         "`sciml-diffusion VERB --help` lists the settings of a verb. `--version` prints the version."
     )
+
+
+def _said(error: Exception) -> str:
+    """What an error says, with what to do where memory is short; its kind where it says nothing."""
+    text = str(error) or type(error).__name__
+    own = isinstance(error, RuntimeError) and "worker" in text  # says itself what to do
+    if not own and (isinstance(error, MemoryError) or NO_MEMORY.search(text)):
+        first = text.splitlines()[0][:200]
+        return f"not enough memory ({first}); ask for fewer points, frames, samples or workers"
+    odd = isinstance(error, (OverflowError, ZeroDivisionError))
+    return f"a number is too large or too small ({text}); check the settings" if odd else text
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:

@@ -13,6 +13,7 @@ from .grid import Grid
 
 State = Tensor | tuple[Tensor, ...]
 SAFETY = 0.5  # share of the stability limit that automatic steps use
+MOST_SUBSTEPS = 1 << 22  # of one frame; more would not end
 
 
 class Solver(ABC):
@@ -66,9 +67,9 @@ class Solver(ABC):
             u0: initial fields, with shape (B, C, *S); frame 0.
             duration: > 0, in the equation's unit of time.
             frames: T >= 2.
-            substeps: steps between two frames. By default each frame takes the power of two that keeps them below half
-                of the stability limit of the whole batch, looked up anew at every frame, and is done again with twice
-                as many where they are above the limit at its end.
+            substeps: steps between two frames, at most 2^22. By default each frame takes the power of two that keeps
+                them below half of the stability limit of the whole batch, looked up anew at every frame, and is done
+                again with twice as many where they are above the limit at its end.
             checkpoint: where gradients are recorded, keep about the square root of all states and compute the others
                 again; gradients are the same, time grows by about a third.
             check: test steps and states; off only inside `torch.func` transforms, where values cannot be read.
@@ -105,9 +106,18 @@ class Solver(ABC):
         return self.step_limit(u)
 
     def _enough(self, limit: float, interval: float) -> int:
-        """The smallest power of two of steps in an interval that stays below SAFETY of the limit."""
+        """The smallest power of two of steps in an interval that stays below SAFETY of the limit.
+
+        Raises:
+            ValueError: no stable step, or one so short that the interval would not end.
+        """
         if not limit > 0:
             raise ValueError(f"{type(self).__name__} has no stable step at these states; check them and the parameters")
+        if interval > MOST_SUBSTEPS * SAFETY * limit:
+            raise ValueError(
+                f"{type(self).__name__} has the stability limit {limit:.3g}, so that a frame of length {interval:.3g} "
+                f"would need more than {MOST_SUBSTEPS} substeps; check the parameters, or take more frames"
+            )
         return 2 ** max(0, math.ceil(math.log2(interval / (SAFETY * limit)))) if math.isfinite(limit) else 1
 
     @staticmethod
@@ -128,6 +138,11 @@ class Solver(ABC):
         if frames < 2 or not 0 < duration < math.inf or (substeps is not None and substeps < 1):
             raise ValueError(
                 f"expected frames >= 2, duration > 0 and substeps >= 1; got {frames}, {duration} and {substeps}"
+            )
+        if substeps is not None and substeps > MOST_SUBSTEPS:
+            raise ValueError(
+                f"{type(self).__name__} makes at most {MOST_SUBSTEPS} substeps between two frames; got {substeps:.3g}; "
+                "check the parameters, or take more frames"
             )
         if substeps is None and not check:
             raise ValueError("substeps must be given where values are not checked")

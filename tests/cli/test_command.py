@@ -162,3 +162,22 @@ def test_the_readme_shows_commands_and_files_that_exist():
     assert len(rooms) > 15
     for room in rooms:
         assert (ROOT / room).exists() or (ROOT / "sciml_diffusion" / room).exists(), room
+
+
+@pytest.mark.parametrize(
+    ("error", "answer"),
+    [
+        (MemoryError(), "not enough memory (MemoryError); ask for fewer points"),
+        (RuntimeError("[enforce fail] can't allocate memory: you tried\nframe 0"), "not enough memory ([enforce fail]"),
+        (RuntimeError("a worker process ended (out of memory?); use fewer workers"), "use fewer workers"),
+        (RuntimeError("sample 3 does not reach the tolerance"), "generate: sample 3 does not reach the tolerance"),
+        (OverflowError("int too large"), "a number is too large or too small (int too large)"),
+    ],
+)
+def test_errors_of_the_machine_are_plain_lines(run, monkeypatch, error, answer):
+    def fails(verb, words):
+        raise error
+
+    monkeypatch.setattr(command, "run", fails)
+    code, _, err = run("generate", "data=burgers")
+    assert code == 2 and answer in err and "Traceback" not in err and "frame 0" not in err

@@ -77,3 +77,44 @@ def test_half_the_step_is_tried_where_the_step_was_too_long(words):
 def test_other_errors_are_told_at_once():
     with pytest.raises(ValueError, match="^another thing$"):
         Failing("another thing").solve_block(0, 3)
+
+
+TOO_FINE = [
+    ("burgers", {"nu": 1e-9}, "nu = 1e-09 needs 2.19e.09 points .* at most 65536"),
+    ("burgers", {"nu": 1e-320}, "needs inf points"),
+    ("navier-stokes", {"nu": 1e-20}, "nu = 1e-20 needs 2e.10 points .* at most 4096"),
+    ("kolmogorov", {"reynolds": 1e30}, "reynolds = 1e.30 needs 1e.16 points"),
+    ("kuramoto-sivashinsky", {"length": 1e9}, "length = 1e.09 needs 4e.09 points"),
+    ("kuramoto-sivashinsky", {"length": -1}, "expected length > 0"),
+    ("burgers-dirichlet", {"refinement": 10**5}, "refinement x .points . 1. <= 65536"),
+    ("burgers-shock", {"solver_points": 2**26}, "solver_points <= 65536 .got 67108864"),
+    ("compressible", {"solver_points": 2**26}, "solver_points <= 65536"),
+]
+TOO_FINE += [(n, {"points": 10**20}, "points <= (65536|4096) .got 1") for n in LEAVES]
+
+
+@pytest.mark.parametrize(("name", "settings", "words"), TOO_FINE)
+def test_grids_that_no_memory_holds_are_refused(name, settings, words):
+    if "points" in settings and "solver_points" in LEAVES[name]:
+        settings = settings | {"solver_points": None}
+    with pytest.raises(ValueError, match=words):
+        instantiate(LEAVES[name] | settings)
+
+
+@pytest.mark.parametrize(("points", "enough", "expected"), [(64, 0, 64), (64, 64, 64), (64, 65, 128), (48, 97, 192)])
+def test_the_grid_is_doubled_until_it_is_enough(points, enough, expected):
+    generator = instantiate(LEAVES["burgers"] | {"points": points, "solver_points": None})
+    assert generator.doubled(enough, "nu") == expected
+
+
+ENDLESS = [
+    ("shallow-water", {"viscosity": 1e12}, "ShallowWater has the stability limit .* more than 4194304 substeps"),
+    ("burgers", {"duration": 1e300}, "Burgers makes at most 4194304 substeps"),
+    ("kuramoto-sivashinsky", {"spin_up": 1e12}, "spin_up of at most 1e.06"),
+]
+
+
+@pytest.mark.parametrize(("name", "settings", "words"), ENDLESS)
+def test_runs_that_would_not_end_are_refused(name, settings, words):
+    with pytest.raises(ValueError, match=words):
+        instantiate(LEAVES[name] | settings).solve_block(0, 0)

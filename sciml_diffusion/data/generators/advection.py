@@ -6,7 +6,7 @@ import torch
 
 from ...physics.finite_volume.initial_laws import SineSum
 from ...physics.grid import Grid
-from .base import Axes, Generator, Variable, periodic_cells, require, space, times
+from .base import LARGEST, Axes, Generator, Variable, periodic_cells, require, space, times
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class AdvectionGenerator(Generator):
     boundary = "periodic"
     solver = "exact, by characteristics"
     block = 64
+    largest = LARGEST[1]
 
     def __post_init__(self):
         super().__post_init__()

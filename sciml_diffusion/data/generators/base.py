@@ -21,6 +21,9 @@ from ...physics.solver import Solver
 Axes = dict[str, tuple[np.ndarray, dict]]  # name of a dim -> values, attributes
 RETRY = ("not finite", "above the stability limit", "no stable step", "has the density", "has the pressure")  # errors
 
+LARGEST = {1: 1 << 16, 2: 1 << 12}  # points of an axis of a solver's grid, by the number of axes
+LONGEST = 1e6  # time before the first frame
+
 
 @dataclass(frozen=True)
 class Variable:
@@ -55,9 +58,10 @@ class Generator(ABC):
     boundary: ClassVar[str]
     solver: ClassVar[str]  # scheme and its order
     block: ClassVar[int] = 16  # samples solved together
+    largest: ClassVar[int] = LARGEST[2]  # points of an axis of the solver's grid
 
     def __post_init__(self):
-        """Raises ValueError where a number is not finite, or a grid has no points or fewer than are kept."""
+        """Raises ValueError where a number is not finite, a grid has too many points, none, or fewer than are kept."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
         require({f"a finite {name}": (value, math.isfinite(value)) for name, value in numbers.items()})
@@ -65,6 +69,8 @@ class Generator(ABC):
         require({"points >= 1": (points, points >= 1)})
         enough = finer_points is None or finer_points >= points
         require({f"solver_points >= points = {points}": (finer_points, enough)})
+        most = {name: value for name in ("points", "solver_points") if (value := numbers.get(name)) is not None}
+        require({f"{name} <= {self.largest}": (value, value <= self.largest) for name, value in most.items()})
 
     @property
     @abstractmethod
@@ -85,6 +91,26 @@ class Generator(ABC):
             samples: one block of indices.
             refine: the step is divided by it.
         """
+
+    def doubled(self, enough: float, parameter: str) -> int:
+        """The first of points, 2 points, 4 points, ... that is at least `enough`.
+
+        Arguments:
+            enough: points of an axis that the solver needs.
+            parameter: name of the argument that asks for them.
+
+        Raises:
+            ValueError: more than `largest`.
+        """
+        points = self.points
+        while points < enough and points <= self.largest:
+            points *= 2
+        if points > self.largest:
+            raise ValueError(
+                f"{parameter} = {getattr(self, parameter):g} needs {max(enough, points):.3g} points along an axis of "
+                f"the solver's grid; at most {self.largest} are possible"
+            )
+        return points
 
     def __getstate__(self) -> dict:
         """What travels to other processes: the arguments, not the solver that was made of them."""
@@ -183,7 +209,12 @@ def to_final(solver: Solver, u: Tensor, duration: float) -> Tensor:
     """The fields after a time that is not kept, shape (B, C, *S) -> (B, C, *S); 0 leaves them as they are.
 
     The step is looked up anew after each unit of time.
+
+    Raises:
+        ValueError: a time that would not end.
     """
+    if duration > LONGEST:
+        raise ValueError(f"expected a spin_up of at most {LONGEST:g} units of time; got {duration:g}")
     return solver.solve(u, duration, 2 + int(duration))[:, :, -1] if duration > 0 else u
 
 

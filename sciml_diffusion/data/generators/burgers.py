@@ -9,7 +9,7 @@ import torch
 from ...physics.burgers import Burgers
 from ...physics.grid import Grid
 from ...physics.random_fields import PeriodicRandomField
-from .base import Axes, Generator, Variable, require, space, times
+from .base import LARGEST, Axes, Generator, Variable, require, space, times
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class BurgersGenerator(Generator):
     boundary = "periodic"
     solver = "pseudo-spectral ETDRK4 (order 4 in time), float64"
     block = 64
+    largest = LARGEST[1]
 
     def __post_init__(self):
         super().__post_init__()
@@ -73,7 +74,7 @@ class BurgersGenerator(Generator):
     def fine(self) -> int:
         """Points of the solver's grid; they depend on the law, never on the samples drawn."""
         enough = 8 * math.sqrt(self.field.variance) / self.nu
-        return self.solver_points or self.points * 2 ** max(0, math.ceil(math.log2(enough / self.points)))
+        return self.solver_points or self.doubled(enough, "nu")
 
     @cached_property
     def substeps(self) -> int:

@@ -6,7 +6,7 @@ import torch
 
 from ...physics.finite_volume.control_laws import ControlledBurgersLaw, control_times
 from ...physics.finite_volume.forced_burgers import ForcedBurgers, interior_grid
-from .base import Axes, Generator, Variable, finer, require, space, times
+from .base import LARGEST, Axes, Generator, Variable, finer, require, space, times
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class BurgersDirichletGenerator(Generator):
     boundary = "u = 0 at x = 0 and x = 1"
     solver = "nodes, energy-conserving centred flux, ETDRK4 in the sine modes (order 2 in space, 4 in time), float64"
     block = 32
+    largest = LARGEST[1]
 
     def __post_init__(self):
         super().__post_init__()
@@ -49,6 +50,10 @@ class BurgersDirichletGenerator(Generator):
                 "nu > 0": (self.nu, self.nu > 0),
                 "duration > 0": (self.duration, self.duration > 0),
                 "refinement >= 1": (self.refinement, self.refinement >= 1),
+                f"refinement x (points + 1) <= {self.largest}": (
+                    self.refinement * (self.points + 1),
+                    self.refinement * (self.points + 1) <= self.largest,
+                ),
             }
         )
 

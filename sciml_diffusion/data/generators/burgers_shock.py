@@ -7,7 +7,7 @@ import torch
 
 from ...physics.finite_volume.burgers import FiniteVolumeBurgers
 from ...physics.finite_volume.initial_laws import SineSum
-from .base import Axes, Generator, Variable, coarse, finer, periodic_cells, require, space, times
+from .base import LARGEST, Axes, Generator, Variable, coarse, finer, periodic_cells, require, space, times
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class BurgersShockGenerator(Generator):
     law = "PDEBench's: 2 of 4 sines with random amplitudes and phases, now and then their modulus, or in a window"
     boundary = "periodic"
     solver = "finite volumes: MC-limited slopes, Godunov flux, SSPRK3, diffusion exact (order 2 where smooth), float64"
+    largest = LARGEST[1]
 
     def __post_init__(self):
         super().__post_init__()

@@ -7,7 +7,7 @@ import torch
 from ...physics.finite_volume.compressible import Compressible
 from ...physics.finite_volume.initial_laws import RandomGas, ShockTubes
 from ...physics.grid import Grid
-from .base import Axes, Generator, Variable, coarse, finer, periodic_cells, require, space, times
+from .base import LARGEST, Axes, Generator, Variable, coarse, finer, periodic_cells, require, space, times
 
 LAWS = {"random": (RandomGas, "periodic"), "shock": (ShockTubes, "outflow")}  # with PDEBench's boundary for each
 BOUNDARIES = ("periodic", "outflow", "reflecting")
@@ -52,6 +52,7 @@ class CompressibleGenerator(Generator):
     boundary = "as boundary_kind says"
     solver = "finite volumes: MC-limited slopes, HLLC flux, SSPRK3 (order 2 where smooth, 1 at shocks), float64"
     block = 4
+    largest = LARGEST[1]
 
     def __post_init__(self):
         super().__post_init__()

@@ -66,8 +66,7 @@ class KolmogorovGenerator(Generator):
     @cached_property
     def fine(self) -> int:
         """Points of an axis of the solver's grid."""
-        enough = 10 * math.sqrt(self.reynolds) / self.points
-        return self.solver_points or self.points * 2 ** max(0, math.ceil(math.log2(enough)))
+        return self.solver_points or self.doubled(10 * math.sqrt(self.reynolds), "reynolds")
 
     @cached_property
     def field(self) -> TorusRandomField:

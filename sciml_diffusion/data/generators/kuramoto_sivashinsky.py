@@ -9,7 +9,7 @@ import torch
 from ...physics.grid import Grid
 from ...physics.kuramoto_sivashinsky import KuramotoSivashinsky
 from ...physics.random_fields import PeriodicRandomField
-from .base import Axes, Generator, Variable, finer, require, space, times, to_final
+from .base import LARGEST, Axes, Generator, Variable, finer, require, space, times, to_final
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class KuramotoSivashinskyGenerator(Generator):
     boundary = "periodic"
     solver = "pseudo-spectral ETDRK4 (order 4 in time), 2/3 dealiasing, float64"
     block = 32
+    largest = LARGEST[1]
 
     def __post_init__(self):
         super().__post_init__()
@@ -64,8 +65,7 @@ class KuramotoSivashinskyGenerator(Generator):
     @cached_property
     def fine(self) -> int:
         """Points of the solver's grid."""
-        enough = 4 * self.length / self.points
-        return self.solver_points or self.points * 2 ** max(0, math.ceil(math.log2(enough)))
+        return self.solver_points or self.doubled(4 * self.length, "length")
 
     @cached_property
     def field(self) -> PeriodicRandomField:

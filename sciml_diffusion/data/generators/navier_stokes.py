@@ -64,8 +64,7 @@ class NavierStokesGenerator(Generator):
     @cached_property
     def fine(self) -> int:
         """Points of an axis of the solver's grid."""
-        enough = 2 / math.sqrt(self.nu) / self.points
-        return self.solver_points or self.points * 2 ** max(0, math.ceil(math.log2(enough)))
+        return self.solver_points or self.doubled(2 / math.sqrt(self.nu), "nu")
 
     @property
     def variables(self) -> tuple[Variable, ...]:
