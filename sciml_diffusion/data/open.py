@@ -13,10 +13,8 @@ from .container import canonical
 from .formats import read_as
 from .lazy import Stamp, as_float32
 from .probe import HDF5, Probe
+from .unknown import ADVICE, arrays_without_dims, not_known, shapes, zip_content
 
-KNOWN = (
-    "NetCDF-3, NetCDF-4 (HDF5), GRIB (extra 'grib'), a Zarr folder (extra 'zarr'), a ZIP of NetCDF files from the CDS"
-)
 TAIL = 1 << 16
 
 
@@ -46,6 +44,8 @@ def open_path(path: str | Path, format: str | None = None, **options) -> xr.Data
     if options:
         raise ValueError(f"{path} needs no options; got {', '.join(options)}")
     kind = recognise(path)
+    if kind == "zip" and (other := zip_content(path)):
+        raise ValueError(other)
     stamp = None if kind == "zip" else Stamp(path)  # the parts of a ZIP are in memory
     try:
         raw = _OPENERS[kind](path)
@@ -57,11 +57,11 @@ def open_path(path: str | Path, format: str | None = None, **options) -> xr.Data
         raise ValueError(f"{path} begins as {kind} but cannot be read ({_first_line(error)}); {why}") from error
     try:
         if any(str(dim).startswith("phony_dim") for dim in raw.dims):
-            names = ", ".join(map(str, raw.data_vars))
-            raise ValueError(f"the arrays {names} have no named dims; it is HDF5, but not NetCDF-4")
+            raise ValueError(arrays_without_dims(path))
         if not raw.data_vars:
             raise ValueError(
-                f"no variables at the top of the file; it is {kind}, but not laid out as NetCDF fields are"
+                f"no variables at the top of the file{_groups(path, kind)}; it is {kind}, but not laid out as NetCDF "
+                f"fields are. {ADVICE}"
             )
         return mark_accumulations(canonical(as_float32(raw, stamp))).drop_encoding()
     except (ValueError, TypeError) as error:
@@ -95,7 +95,7 @@ def recognise(path: Path) -> str:
         return "zip"
     if head[:4] == b"CDF\x05":
         raise ValueError(f"{path} is NetCDF in the CDF-5 variant, which is not read; convert it with nccopy -k nc4")
-    raise ValueError(f"{path} is of no known format (it begins with {head!r}); known are {KNOWN}")
+    raise ValueError(not_known(path))
 
 
 def _netcdf(engine: str, **options):
@@ -172,6 +172,12 @@ def _zarr(path: Path) -> xr.Dataset:
     if find_spec("zarr") is None:
         raise ImportError(f"{path} is a Zarr store; to read it: pip install 'sciml_diffusion[zarr]'")
     return xr.open_dataset(path, engine="zarr", chunks=None, consolidated=False, decode_timedelta=False)
+
+
+def _groups(path: Path, kind: str) -> str:
+    """What else an HDF5 file has at its top."""
+    found = shapes(Probe(path).hdf5) if kind == "netcdf4" else ""
+    return f", but {found}" if found else ""
 
 
 def _first_line(error: Exception) -> str:

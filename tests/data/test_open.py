@@ -204,10 +204,33 @@ def test_hdf5_that_is_not_netcdf(tmp_path):
 
     with h5py.File(tmp_path / "array.h5", "w") as file:
         file["tensor"] = np.zeros((3, 4))
-    assert _refuses(tmp_path / "array.h5", ValueError, "tensor", "no named dims")
+    words = ("tensor (3, 4)", "no named dims", "t-coordinate", "format=", "pdebench_scalar", "from_arrays")
+    assert _refuses(tmp_path / "array.h5", ValueError, *words)
     with h5py.File(tmp_path / "groups.h5", "w") as file:
         file["t0_fields/u"] = np.zeros((3, 4))
-    assert _refuses(tmp_path / "groups.h5", ValueError, "no variables at the top")
+    assert _refuses(tmp_path / "groups.h5", ValueError, "no variables at the top", "t0_fields (a group)", "format=")
+
+
+def test_what_is_in_a_file_of_no_known_format_is_said(tmp_path):
+    """Arrays, tensors and text that no reader claims: what was found, the formats' names, the options."""
+    import torch
+    from scipy.io import savemat
+
+    array = np.zeros((3, 4))
+    always = ("format=", "from_arrays", "fno_mat", "dt=")
+    np.save(tmp_path / "a.npy", array)
+    assert _refuses(tmp_path / "a.npy", ValueError, "no known format", "NumPy array of shape (3, 4)", *always)
+    savemat(tmp_path / "a.mat", {"speed": array})
+    assert _refuses(tmp_path / "a.mat", ValueError, "no known format", "MATLAB with speed (3, 4)", *always)
+    (tmp_path / "a.csv").write_text("time,u\n1,2\n")
+    assert _refuses(tmp_path / "a.csv", ValueError, "it is text: 'time,u", *always)
+    (tmp_path / "a.json").write_text('{"u": [1, 2]}')
+    assert _refuses(tmp_path / "a.json", ValueError, "JSON", *always)
+    torch.save({"speed": torch.zeros(3, 4)}, tmp_path / "a.pt")
+    said = _refuses(tmp_path / "a.pt", ValueError, "torch file with speed (3, 4)", "tensors x and y", *always)
+    np.savez(tmp_path / "a.npz", u=array, t=array[0])
+    said += _refuses(tmp_path / "a.npz", ValueError, ".npz, with u, t", "from_arrays")
+    assert "damaged" not in said
 
 
 def test_grib_without_the_extra_names_it(tmp_path, monkeypatch):
