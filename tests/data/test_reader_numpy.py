@@ -66,13 +66,19 @@ def test_windows_of_one_run_are_marked(pino, vortices):
 
 
 def test_times_lengths_and_orders_are_asked_for(pino):
-    with pytest.raises(ValueError, match="give dt= or duration= of its 5 frames .got neither.. PINO"):
+    with pytest.raises(ValueError, match=r"w.npy holds no times and positions; give dt= .* and length= ") as caught:
         open_path(pino())
-    with pytest.raises(ValueError, match="got both"):
-        open_path(pino(), dt=1, duration=1)
+    message = str(caught.value)
+    assert "(path, dt=0.1, length=1), on the command line 'options={dt: 0.1, length: 1}'. PINO" in message
+    with pytest.raises(ValueError, match=r"w.npy holds no times; give dt= .time between its 5 frames. or .*dt=0.1\)"):
+        open_path(pino(), length=1)
+    with pytest.raises(ValueError, match="not both; got 1 and 2"):
+        open_path(pino(), dt=1, duration=2)
+    with pytest.raises(ValueError, match="w.npy: length is a number > 0; got -2"):
+        open_path(pino(), dt=1, length=-2)
     with pytest.raises(ValueError, match="dt and duration are numbers > 0"):
-        open_path(pino(), dt=-1)
-    with pytest.raises(ValueError, match="give length= > 0"):
+        open_path(pino(), dt=-1, length=1)
+    with pytest.raises(ValueError, match=r"w.npy holds no positions; give length= .*\(path, length=1\)"):
         open_path(pino(), dt=DT)
     with pytest.raises(ValueError, match='check dt= and viscosity=, or give axes="xy"'):
         open_path(pino(), dt=100 * DT, length=LENGTH, viscosity=NU)
@@ -90,6 +96,8 @@ def test_formats_that_the_shape_leaves_open_are_asked_for(pino):
     last = open_path(path, format="diffusion_pde_bounded", dt=1, length=1).v
     np.testing.assert_array_equal(first[0, 2], cube[0, 2].astype("f4"))
     np.testing.assert_array_equal(last[0, 2], cube[0, ..., 2].astype("f4"))
+    with pytest.raises(ValueError, match=r"w.npy holds no times and positions; .* 'options=\{dt: 0.1, length: 1\}'"):
+        open_path(pino(cube[..., :4]))
     told = open_path(pino(cube[..., :4]), duration=3, length=1)
     assert told.v.dims == ("sample", "time", "x", "y") and told.sizes["time"] == 4
     assert grid_of(told).periods == (None, None)
@@ -170,7 +178,7 @@ def test_scaled_darcy_comes_back_in_physical_units(folder):
     assert list(ds.sample) == list(range(12)) and list(ds.time) == [0.0]
     np.testing.assert_allclose(ds.u[[11, 3], 0, 2, 4:8], u[[11, 3], 2, 4:8], atol=1e-9)
     assert "12" in str(float(ds.a.max()))
-    with pytest.raises(ValueError, match="give dataset=, one of darcy, poisson"):
+    with pytest.raises(ValueError, match="give dataset=, one of darcy, poisson.* 'options={dataset: ns-nonbounded, du"):
         open_path(path)
     with pytest.raises(ValueError, match=r"samples of shape \(S, S, 1\)"):
         open_path(path, dataset="burgers")
@@ -179,7 +187,7 @@ def test_scaled_darcy_comes_back_in_physical_units(folder):
 @pytest.mark.parametrize("dataset", [name for name in SCALES if name.startswith("ns")])
 def test_two_states_become_two_times(folder, dataset):
     states = np.random.default_rng(0).standard_normal((3, 8, 8, 2))
-    with pytest.raises(ValueError, match="give duration="):
+    with pytest.raises(ValueError, match="give duration=.* 'options={dataset: ns-.*bounded, duration: 1}'"):
         open_path(folder(states), dataset=dataset)
     ds = open_path(folder(states), dataset=dataset, duration=1.0)
     (field,) = ds.data_vars.values()

@@ -10,10 +10,11 @@ import xarray as xr
 
 from ..numpy_files import open_npy
 from ..probe import Probe
-from .pieces import even_times, space_coordinate, time_coordinate
+from .pieces import space_coordinate, time_coordinate, times_and_length
 from .pino_npy import npy_field
 
 TITLE = "DiffusionPDE bounded Navier-Stokes: a .npy array (N, X, Y, T)"
+HINT = "DiffusionPDE publishes neither; dt=1 counts frames, length=1 gives shares of the square"
 
 
 def recognises(probe: Probe) -> bool:
@@ -36,9 +37,7 @@ def read(path: Path, dt: float | None = None, duration: float | None = None, len
     shape = open_npy(path).shape
     if len(shape) != 4:
         raise ValueError(f"{path}: an array (N, X, Y, T) was expected; got the shape {shape}")
-    times = even_times(shape[3], dt, duration, "DiffusionPDE does not publish them; dt=1 counts frames.")
-    if length is None or not length > 0:
-        raise ValueError(f"{path} holds no positions; give length= > 0 of the square (1 for shares of it)")
+    times, length = times_and_length(path, shape[3], dt, duration, length, HINT)
     v = npy_field(path, ("sample", "x", "y", "time"), {"units": "1", "long_name": "flow field as stored"})
     coords = {"sample": np.arange(shape[0]), "time": time_coordinate(times)}
     for axis, points in zip("xy", shape[1:3], strict=True):

@@ -17,7 +17,7 @@ from ..numpy_files import open_npy
 from ..on_disk import outer
 from ..probe import Probe
 from ..stacked import Unchanged, stacked
-from .pieces import space_coordinate, time_coordinate
+from .pieces import space_coordinate, time_coordinate, written
 
 TITLE = "DiffusionPDE: a folder of merge_0.npy, merge_1.npy, ..."
 TEXT = {"units": "1"}
@@ -65,7 +65,11 @@ def read(
             another shape than the first, which is named.
     """
     if dataset not in SCALES:
-        raise ValueError(f"{path} does not say what its channels are; give dataset=, one of {', '.join(SCALES)}")
+        raise ValueError(
+            f"{path} does not say what its channels are; give dataset=, one of {', '.join(SCALES)} "
+            f"(got {dataset!r}), and with those of Navier-Stokes duration=, "
+            + written(dataset="ns-nonbounded", duration=1)
+        )
     if axes not in (None, "tx", "xt"):
         raise ValueError(f'axes is "tx" or "xt"; got {axes!r}')
     found = [NAME.fullmatch(entry.name) for entry in path.iterdir()]
@@ -99,7 +103,10 @@ def _pairs(path: Path, read_part, shape: tuple, dataset: str, duration: float | 
     """Two fields of a steady problem, or one field at two times."""
     name, moving = FACTS[dataset][0], dataset.startswith("ns")
     if moving and (duration is None or not duration > 0):
-        raise ValueError(f"{path} holds two states; give duration= > 0, the time between them (ns-nonbounded: 1)")
+        raise ValueError(
+            f"{path} holds two states; give duration= > 0, the time between them (ns-nonbounded: 1), "
+            + written(dataset=dataset, duration=1)
+        )
     coords = {"time": time_coordinate([0.0, duration] if moving else [0.0])}
     for axis, points in zip("xy", shape[1:], strict=True):
         coords[axis] = _positions(dataset, axis, points)

@@ -14,7 +14,7 @@ import xarray as xr
 from ..axis_order import fno_forcing, navier_stokes_order
 from ..matlab import matlab_field, small
 from ..probe import Probe
-from .pieces import joined, space_coordinate, steady, time_coordinate
+from .pieces import joined, space_coordinate, steady, time_coordinate, written
 
 TITLE = "FNO: MATLAB files with a and u, or coeff and sol"
 VISCOSITIES = (1e-3, 1e-4, 1e-5)  # of the published files; their names say which
@@ -142,7 +142,7 @@ def _times(path: Path, count: int, dt: float | None) -> np.ndarray:
     if dt is None or not dt > 0:
         raise ValueError(
             f"{path} has {len(times)} times for {count} frames (or one at 0); give dt= > 0, the time between frames "
-            "and from a to the first of them (FNO's own files have 1)"
+            f"and from a to the first of them (FNO's own files have 1), {written(dt=1)}"
         )
     return dt * np.arange(count + 1)
 

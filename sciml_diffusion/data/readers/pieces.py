@@ -45,24 +45,43 @@ def space_coordinate(dim: str, values: np.ndarray, period: float | None = None) 
     return dim, np.asarray(values, dtype=np.float64), {"units": "1", "long_name": "position", **closes}
 
 
-def even_times(count: int, dt: float | None, duration: float | None, hint: str) -> np.ndarray:
-    """Equal times from 0, from the step or from the last time.
+def written(**options) -> str:
+    """How options of a reader are given, in Python and on the command line, for the end of a message."""
+    python = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    line = ", ".join(f"{name}: {value}" for name, value in options.items())
+    return f"for example in Python open_dataset(path, {python}), on the command line 'options={{{line}}}'"
+
+
+def times_and_length(
+    path: Path, count: int, dt: float | None, duration: float | None, length: float | None, hint: str
+) -> tuple[np.ndarray, float]:
+    """Equal times from 0, from the step or from the last time, and the side of a square, which a file does not hold.
 
     Arguments:
+        path: of the file.
         count: frames >= 1.
         dt, duration: one of them, > 0.
-        hint: end of the error where both are missing: what is known of the format.
+        length: of the square, > 0.
+        hint: end of the error where something is missing: what is known of the format.
 
     Raises:
-        ValueError: neither or both are given, or a number is not > 0.
+        ValueError: something is missing (all of it is named), dt and duration are both given, or a number not > 0.
     """
-    if (dt is None) == (duration is None):
-        got = "neither" if dt is None else "both"
-        raise ValueError(f"the file holds no times; give dt= or duration= of its {count} frames (got {got}). {hint}")
+    if dt is not None and duration is not None:
+        raise ValueError(f"{path}: give dt= or duration=, not both; got {dt} and {duration}")
+    timed = dt is not None or duration is not None
+    wanted = [] if timed else [f"dt= (time between its {count} frames) or duration= (time of the last one)"]
+    wanted += [] if length is not None else ["length= (side of the square)"]
+    if wanted:
+        held = " and ".join(["times"] * (not timed) + ["positions"] * (length is None))
+        example = ({} if timed else {"dt": 0.1}) | ({} if length is not None else {"length": 1})
+        raise ValueError(f"{path} holds no {held}; give {' and '.join(wanted)}, {written(**example)}. {hint}")
     step = float(dt) if dt is not None else float(duration) / max(count - 1, 1)
     if not 0 < step < np.inf:
-        raise ValueError(f"dt and duration are numbers > 0; got {dt if dt is not None else duration}")
-    return step * np.arange(count)
+        raise ValueError(f"{path}: dt and duration are numbers > 0; got {dt if dt is not None else duration}")
+    if not 0 < float(length) < np.inf:
+        raise ValueError(f"{path}: length is a number > 0; got {length}")
+    return step * np.arange(count), float(length)
 
 
 def of_split(ds: xr.Dataset, split: str | None, test_fraction: float = 0.1) -> xr.Dataset:
@@ -74,7 +93,7 @@ def of_split(ds: xr.Dataset, split: str | None, test_fraction: float = 0.1) -> x
     if split not in (None, "train", "test"):
         raise ValueError(f'split is "train", "test" or None; got {split!r}')
     held = int(ds.sizes["sample"] * test_fraction)
-    ds = ds.assign_attrs(test_samples=f"the first {held} of {ds.sizes['sample']}")
+    ds = ds.assign_attrs({"test_samples": f"the first {held} of {ds.sizes['sample']}"} if held else {})
     if split is None:
         return ds
     if split == "test" and not held:

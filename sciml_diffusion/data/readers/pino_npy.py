@@ -15,7 +15,7 @@ from ..axis_order import kolmogorov_forcing, navier_stokes_order
 from ..numpy_files import open_npy
 from ..on_disk import on_disk, outer
 from ..probe import Probe
-from .pieces import even_times, space_coordinate, time_coordinate
+from .pieces import space_coordinate, time_coordinate, times_and_length
 
 TITLE = "PINO Kolmogorov flow: a .npy array (N, T, X, Y)"
 HINT = "PINO's published files of Re 500 have dt=1/128 and length=2*pi"
@@ -52,9 +52,7 @@ def read(
         raise ValueError(f"{path}: an array (N, T, X, Y) was expected; got the shape {shape}")
     if axes not in (None, "xy", "yx"):
         raise ValueError(f'axes is "xy" or "yx"; got {axes!r}')
-    times = even_times(shape[1], dt, duration, HINT)
-    if length is None or not length > 0:
-        raise ValueError(f"{path} holds no positions; give length= > 0 of the periodic square. {HINT}")
+    times, length = times_and_length(path, shape[1], dt, duration, length, HINT)
     if axes is None and viscosity is not None and abs(length - 2 * np.pi) < 1e-6 and shape[1] > 1:
         axes = _checked_order(path, times[1], viscosity, length)
     dims = ("sample", "time", *(axes or "xy"))
