@@ -61,7 +61,8 @@ def fields_dataset(x: np.ndarray, time: np.ndarray, prior: Prior) -> "xr.Dataset
 
 
 def posterior_dataset(result: "Reconstruction", prior: Prior, obs: "xr.Dataset", facts: dict) -> "xr.Dataset":
-    """A reconstruction as xarray, cut to the frames that the observations span, in the units of the sensors.
+    """A reconstruction as xarray in the units of the sensors: the whole window in model time, so that an initial state
+    follows from later sensors; with dates, cut to the frames that the observations span.
 
     Arguments:
         result: windows in time order; its members have the shape (W, K, C, T, *S).
@@ -72,7 +73,7 @@ def posterior_dataset(result: "Reconstruction", prior: Prior, obs: "xr.Dataset",
     x = np.moveaxis(x, 0, 2).reshape(members, x.shape[2], -1, *x.shape[4:])
     time = result.time.reshape(-1)
     window = np.repeat(np.arange(count), result.time.shape[1])
-    keep = _spanned(time, obs["time"].values)
+    keep = _spanned(time, obs["time"].values) if time.dtype.kind == "M" else np.arange(len(time))
     out = fields_dataset(x[:, :, keep], time[keep], prior)
     weights = result.log_weights.softmax(1).numpy()
     log_weights = result.log_weights.numpy()

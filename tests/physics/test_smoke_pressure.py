@@ -6,8 +6,8 @@ import pytest
 import torch
 from physics.closed_forms_smoke_tracer import centres, observed_order
 
-from sciml_diffusion.physics.smoke.iterative import IterativePoisson
 from sciml_diffusion.physics.smoke.faces import divergence, gradient
+from sciml_diffusion.physics.smoke.iterative import IterativePoisson
 from sciml_diffusion.physics.smoke.pressure import BoxPoisson, CapacitancePoisson, apply_poisson
 from sciml_diffusion.physics.smoke.projection import Projection
 from sciml_diffusion.physics.smoke.scene import SIDES, Scene, empty_box, wdno_scene
