@@ -54,9 +54,9 @@ def describe(name: str, format: str | None = None, options=None, plot: str | Non
     if card.is_file() and not stored and not folder.exists() and plot is None:
         parts.append(card.read_text(encoding="utf-8").strip())  # of data that are generated
     elif not shipped or stored:
+        verified = checksums(folder).strip()
         fields = api.open_dataset(name, format, **(options or {}))
-        parts.append(dataset(name, fields, format))
-        parts.append(checksums(folder).strip())
+        parts += [dataset(name, fields, format), verified]
         if plot is not None:
             parts.append(picture(fields, Path(plot)))
     elif plot is not None:

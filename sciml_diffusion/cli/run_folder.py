@@ -15,7 +15,8 @@ from .compose import keys
 from .versions import versions
 
 MARK = "metrics.json"  # a run folder is finished when it has this file
-RECORDS = ("config.yaml", "versions.json", MARK)
+LOCK = "running.pid"  # number of the process that writes; not believed where there is no such process
+RECORDS = ("config.yaml", "versions.json", MARK, LOCK)
 FREE = (
     "out",
     "overwrite",
@@ -39,8 +40,9 @@ class RunFolder:
         resumable: whether the verb goes on from what an interrupted run left.
 
     Raises:
-        FileExistsError: `out` holds a finished run, an unfinished one, or files that are no run of ours.
-        ValueError: a run that is to go on was begun with other settings.
+        FileExistsError: `out` holds a finished run, an unfinished one, or files that are no run of ours; another
+            process writes there.
+        ValueError: a run that is to go on was begun with other settings; both resume and overwrite.
     """
 
     def __init__(self, verb: str, config: DictConfig, resumable: bool = False):
@@ -51,12 +53,15 @@ class RunFolder:
         self.metrics: dict = {}
         self.resuming = False  # whether the folder holds what an earlier run left
         self.overwrite, self.resume = bool(config.get("overwrite")), bool(config.get("resume"))
+        if self.resume and resumable and self.overwrite:
+            raise ValueError("resume=true goes on with a run, overwrite=true starts anew; give one of them")
         self._refuse_if_taken()
         if self.resume and resumable:
             self._refuse_other_settings(self.partial if self.partial.exists() else self.out)
 
     def __enter__(self) -> "RunFolder":
         self._began = time.time()
+        self._refuse_if_written()
         self._parents = [p for p in self.out.absolute().parents if not p.exists()]
         if self.partial.exists() and not (self.resume and self.resumable):
             shutil.rmtree(self.partial)
@@ -64,6 +69,7 @@ class RunFolder:
             shutil.copytree(self.out, self.partial)
             (self.partial / MARK).unlink(missing_ok=True)
         self.partial.mkdir(parents=True, exist_ok=True)
+        self._lock()
         self.resuming = any(path.name not in RECORDS for path in self.partial.iterdir())
         OmegaConf.save(self.config, self.partial / "config.yaml")
         return self
@@ -83,6 +89,7 @@ class RunFolder:
 
     def _abandon(self) -> None:
         if self.resumable and any(p.name not in RECORDS for p in self.partial.iterdir()) and not self._nothing_new():
+            self.path(LOCK).unlink(missing_ok=True)
             print(f"unfinished: {self.partial} is kept; resume=true goes on from there", file=sys.stderr)
             return
         shutil.rmtree(self.partial, ignore_errors=True)
@@ -102,6 +109,7 @@ class RunFolder:
     def _finish(self) -> None:
         _write_json(self.path("versions.json"), versions(self.config.get("seed"), time.time() - self._began))
         _write_json(self.path(MARK), self.metrics)
+        self.path(LOCK).unlink(missing_ok=True)
         old = self.out.with_name(self.out.name + ".old")
         shutil.rmtree(old, ignore_errors=True)
         if self.out.exists():
@@ -122,7 +130,31 @@ class RunFolder:
                     "overwrite=true starts anew"
                 )
 
+    @property
+    def finished(self) -> bool:
+        """Whether `out` holds a finished run, and nothing has been begun beside it."""
+        return (self.out / MARK).is_file() and not self.partial.exists()
+
+    def _lock(self) -> None:
+        """Notes who writes; of two that begin at once one is refused."""
+        self.path(LOCK).unlink(missing_ok=True)  # of a process that is gone
+        try:
+            with self.path(LOCK).open("x", encoding="ascii") as file:
+                file.write(f"{os.getpid()}\n")
+        except FileExistsError:
+            self._refuse_if_written()
+
+    def _refuse_if_written(self) -> None:
+        lock = self.path(LOCK)
+        try:
+            pid = int(lock.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return
+        if pid != os.getpid() and _runs(pid):
+            raise FileExistsError(f"another run (pid {pid}) writes to {self.partial}; wait, or name another out=")
+
     def _refuse_if_taken(self) -> None:
+        self._refuse_if_written()
         if self.out.exists() and not self.out.is_dir():
             raise FileExistsError(f"{self.out} is a file; give another folder with out=")
         content = set(os.listdir(self.out)) if self.out.is_dir() else set()
@@ -137,6 +169,19 @@ class RunFolder:
             raise FileExistsError(
                 f"{self.partial} holds an unfinished run; resume=true goes on from it, overwrite=true starts anew"
             )
+
+
+def _runs(pid: int) -> bool:
+    """Whether there is a process of this number; on Windows, where asking would end it, no."""
+    if os.name == "nt" or pid < 1:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's process
+        return True
+    return True
 
 
 def _write_json(path: Path, content: dict) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import xarray as xr
 
 from .generators.base import Generator, require
-from .generators.blocks import assemble
+from .generators.blocks import assemble, solved_for
 from .generators.burgers import BurgersGenerator
 
 
@@ -17,7 +17,7 @@ def generate(
 
     Arguments:
         generator: one of `data.generators`, for example `BurgersGenerator(nu=0.02)`.
-        samples: number of samples >= 1.
+        samples: number of samples >= 1; solved in blocks (`generator.block`), so that a few cost as much as a block.
         seed: >= 0; different seeds have no sample in common.
         start: index of the first sample.
         workers: processes that solve; they change nothing but the time.
@@ -29,8 +29,9 @@ def generate(
         ValueError: a number is out of range, or a sample that is not finite (it is named).
     """
     check_request(samples, seed, start, workers)
-    with bar(samples, progress, generator.name) as tick:
-        arrays = next(assemble(generator, seed, [range(start, start + samples)], workers, tick))
+    wanted = [range(start, start + samples)]
+    with bar(solved_for(generator, wanted), progress, generator.name) as tick:
+        arrays = next(assemble(generator, seed, wanted, workers, tick))
     return generator.dataset(arrays, seed, start)
 
 
@@ -64,7 +65,7 @@ def check_request(samples: int, seed: int, start: int, workers: int) -> None:
 
 @contextmanager
 def bar(samples: int, progress: bool, name: str) -> Iterator[Callable[[int], object]]:
-    """A function to be told how many more samples are done; it moves a bar where there is to be one."""
+    """A function to be told how many more samples are solved; it moves a bar where there is to be one."""
     from tqdm import tqdm
 
     with tqdm(total=samples, desc=name, unit="sample", disable=not progress) as shown:

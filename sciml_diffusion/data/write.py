@@ -14,7 +14,7 @@ from .. import __version__
 from .card import card
 from .generate import bar, check_request
 from .generators.base import Generator
-from .generators.blocks import assemble
+from .generators.blocks import assemble, solved_for
 from .manifest import NAME, PART, Manifest, digest, fits, remove, write_text
 from .moments import Moments, merge_moments, moments_of, summaries
 
@@ -73,8 +73,7 @@ def write_trajectories(
     wanted = _missing(manifest, shard)
     _check_space(folder, generator.bytes_per_sample * sum(map(len, wanted)))
     kept = manifest.samples
-    with bar(samples, progress, generator.name) as tick:
-        tick(kept)
+    with bar(solved_for(generator, wanted), progress, generator.name) as tick:
         for chosen, arrays in zip(wanted, assemble(generator, seed, wanted, workers, tick), strict=True):
             name = "fields" if shard >= samples else f"fields-{(chosen.start - start) // shard:05d}"
             entry = _write(generator.dataset(arrays, seed, chosen.start), folder, name + ENDINGS[format])

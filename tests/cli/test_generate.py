@@ -65,8 +65,15 @@ def test_an_interrupted_run_is_kept_and_goes_on_with_its_own_settings(tmp_path, 
     assert same(out, 6) and not (tmp_path / "run.partial").exists()
     assert main(words) == 2
     assert "finished run" in capsys.readouterr().err
+    before = {path: path.read_bytes() for path in out.iterdir()}
     assert main([*words, "resume=true"]) == 0
-    assert "0 made in" in capsys.readouterr().out and same(out, 6)
+    assert f"nothing was left to do: {out} holds all 6 samples" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in out.iterdir()} == before and same(out, 6)
+    (out / "fields-00001.nc").unlink()
+    assert main([*words, "resume=true"]) == 0
+    assert "2 made in" in capsys.readouterr().out and same(out, 6)
+    assert main([*words, "resume=true", "overwrite=true"]) == 2
+    assert "give one of them" in capsys.readouterr().err and same(out, 6)
 
 
 def test_a_run_that_fails_before_its_first_file_leaves_nothing(tmp_path, capsys):
@@ -128,3 +135,15 @@ def test_a_damaged_folder_is_told_by_info_and_train(tmp_path, capsys):
             err = capsys.readouterr().err
             assert f"{manifest} is damaged" in err and "Traceback" not in err
     assert not (tmp_path / "prior").exists()
+
+
+def test_a_block_that_is_solved_for_a_few_samples_is_told(tmp_path, capsys):
+    """Poisson comes in blocks of 16: samples 15 and 16 need two; the bar counts what is solved."""
+    words = ["generate", "data=poisson", "data.points=9", "samples=2"]
+    assert main([*words, "start=15", f"out={tmp_path}/two"]) == 0
+    said = capsys.readouterr()
+    assert "poisson comes in blocks of 16: 32 samples are solved, 2 kept" in said.out and "32/32" in said.err
+    assert main([*words, "samples=16", f"out={tmp_path}/whole"]) == 0
+    assert "blocks" not in capsys.readouterr().out
+    assert main(["generate", "--help"]) == 0
+    assert "64 samples for burgers" in capsys.readouterr().out

@@ -1,6 +1,9 @@
 """Run folders. Truth used: a run is there whole, with its record, or not at all; a finished one is kept."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -150,3 +153,33 @@ def test_the_default_folder_is_named_by_verb_and_time(tmp_path, monkeypatch):
         pass
     assert folder.out.parent == Path("runs/sample")
     assert (tmp_path / folder.out / "metrics.json").is_file()
+
+
+@pytest.mark.parametrize("more", [{"resume": True}, {"overwrite": True}, {}])
+def test_a_folder_in_which_another_process_writes_is_left_alone(tmp_path, more):
+    out, lock = tmp_path / "run", tmp_path / "run.partial" / "running.pid"
+    interrupted(out)
+    assert not lock.exists()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        lock.write_text(f"{other.pid}\n")
+        with pytest.raises(FileExistsError, match=rf"another run .pid {other.pid}. writes to"):
+            RunFolder("train", settings(out, **more), resumable=True)
+        assert (lock.parent / "checkpoint").read_text() == "step 5"
+    with RunFolder("train", settings(out, **more or {"resume": True}), resumable=True) as folder:
+        assert folder.path("running.pid").read_text() == f"{os.getpid()}\n"  # the other one is gone
+    assert "running.pid" not in listing(out)
+
+
+def test_of_two_runs_that_begin_at_once_one_is_refused(tmp_path):
+    one = RunFolder("train", settings(tmp_path / "run", resume=True), resumable=True)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        one.partial.mkdir()
+        (one.partial / "running.pid").write_text(f"{other.pid}\n")
+        with pytest.raises(FileExistsError, match="another run"), one:
+            pass
+        assert (one.partial / "running.pid").read_text() == f"{other.pid}\n"
+
+
+def test_going_on_and_starting_anew_exclude_each_other(tmp_path):
+    with pytest.raises(ValueError, match="give one of them"):
+        RunFolder("train", settings(tmp_path / "run", resume=True, overwrite=True), resumable=True)

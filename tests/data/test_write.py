@@ -31,7 +31,7 @@ class Counting(Generator):
     shy: int = -1  # a sample that is finite with half the step only
     name = "counting"
     title, equation, law, boundary, solver = "Counting", "u = s + t + x", "none", "none", "none"
-    block = 4
+    block, largest = 4, 1 << 16
 
     @property
     def variables(self):

@@ -64,7 +64,7 @@ def assemble(
 
     Arguments:
         wanted: increasing ranges of indices, without overlap; no block is solved twice.
-        tick: is told how many samples have come.
+        tick: is told how many samples have been solved (`solved_for` is their sum).
         generator, seed, workers: see `solve_blocks`.
     """
     size = generator.block
@@ -76,6 +76,7 @@ def assemble(
             for block in _covering(samples, size):
                 if block != index:
                     index, arrays = next(solved)
+                    tick(size)
                 first, last = max(samples.start, block * size), min(samples.stop, (block + 1) * size)
                 for name, values in arrays.items():
                     if name in shared:
@@ -85,8 +86,16 @@ def assemble(
                         whole[name] = np.empty((len(samples), *values.shape[1:]), np.float32)
                     part = values[first - block * size : last - block * size]
                     whole[name][first - samples.start : last - samples.start] = part
-                tick(last - first)
             yield whole
+
+
+def solved_for(generator: Generator, wanted: Sequence[range]) -> int:
+    """How many samples are solved, in whole blocks, to have some increasing ranges of them."""
+    count, last = 0, -1
+    for blocks in (_covering(samples, generator.block) for samples in wanted if samples):
+        count += len(blocks) - (blocks[0] == last)
+        last = blocks[-1]
+    return generator.block * count
 
 
 def _covering(samples: range, size: int) -> range:
