@@ -34,21 +34,22 @@ def vorticity():
 def test_vorticity_on_its_grid(database, vorticity):
     path = database(vorticity)
     ds = open_path(path)
-    assert ds.w.dims == ("sample", "time", "x", "y") and on_disk(ds.w) and list(ds.time) == [5.0]
+    assert ds.vorticity.dims == ("sample", "time", "x", "y") and on_disk(ds.vorticity) and list(ds.time) == [5.0]
     assert grid_of(ds).periods == (pytest.approx(2 * np.pi),) * 2
+    assert ds.vorticity.attrs["units"] == "1" and "comment" not in ds.attrs
     assert ds.attrs["Re"] == 200 and "cos(4 y)" in ds.attrs["forcing"]
     expected = np.cos(3 * ds.x) + np.sin(2 * ds.y)  # says which axis is which
-    np.testing.assert_allclose(ds.w[0, 0], expected, atol=1e-6)
+    np.testing.assert_allclose(ds.vorticity[0, 0], expected, atol=1e-6)
     np.testing.assert_allclose(
-        ds.w.isel(sample=[1, 0, 1], time=0, x=[5, 3], y=7)[:, 1],
+        ds.vorticity.isel(sample=[1, 0, 1], time=0, x=[5, 3], y=7)[:, 1],
         np.array([-2, 1, -2]) * float(expected[3, 7]),
         rtol=1e-5,
     )
-    ds.w.values[0] = 0  # a copy, not the memory of the file
-    assert float(open_path(path).w[0, 0, 0, 0]) == 1.0
+    ds.vorticity.values[0] = 0  # a copy, not the memory of the file
+    assert float(open_path(path).vorticity[0, 0, 0, 0]) == 1.0
     assert sorted(entry.name for entry in path.iterdir()) == ["data.mdb", "lock.mdb"]
     (path / "lock.mdb").unlink()
-    np.testing.assert_array_equal(open_path(path / "data.mdb").w, ds.w)
+    np.testing.assert_array_equal(open_path(path / "data.mdb").vorticity, ds.vorticity)
     assert not (path / "lock.mdb").exists()  # reading writes nothing
 
 
@@ -58,7 +59,8 @@ def test_other_shapes_are_given(database):
     check_refusal(path, "384 bytes", "shape=")
     ds = open_path(path, shape=(1, 8, 6), dtype="<f8", name="image")
     np.testing.assert_array_equal(ds.image.mean(["time", "x", "y"]), np.arange(12))
-    assert list(ds.time) == [0.0] and "nu" not in ds.attrs and grid_of(ds).periods == (None, None)
+    assert list(ds.time) == [0.0] and "nu" not in ds.attrs and ds.image.attrs["units"] == ""
+    assert ds.attrs["comment"] == "shape and dtype as given" and grid_of(ds).periods == (None, None)
     check_refusal(path, "one channel of two axes", shape=(8, 6))
 
 
@@ -71,7 +73,7 @@ def test_wrong_databases(database, vorticity, monkeypatch):
     ds = open_path(path)
     database([vorticity[1]], name="changed")
     with pytest.raises(ValueError, match="has changed"):
-        ds.w.load()
+        ds.vorticity.load()
     cut = path / "data.mdb"
     cut.write_bytes(cut.read_bytes()[:6000])
     check_refusal(cut, "damaged")

@@ -52,16 +52,21 @@ def flow(tmp_path):
 
 def test_faces_and_centres(flow):
     ds = open_path(flow())
-    assert ds.vx.dims == ("sample", "time", "x", "y") and ds.attrs["split"] == "train"
+    assert ds.velocity_x.dims == ("sample", "time", "x", "y") and ds.attrs["split"] == "train"
+    assert {name: field.attrs["units"] for name, field in ds.data_vars.items() if "time" in field.dims} == {
+        "smoke": "1",
+        "velocity_x": "1",
+        "velocity_y": "1",
+    }
     np.testing.assert_allclose(ds.x, (np.arange(X) + 0.5) * L / X)
     assert grid_of(ds).periods == (None, None)
     # faces as the attributes say: half a cell below the centres, so a cell lies between its own and the next face
-    assert "lower faces" in ds.vx.attrs["location"] and ds.attrs["staggered"] == "vx, vy"
-    vx, vy = (ds[name].values.astype("f8") for name in ("vx", "vy"))
+    assert "lower faces" in ds.velocity_x.attrs["location"] and ds.attrs["staggered"] == "velocity_x, velocity_y"
+    vx, vy = (ds[name].values.astype("f8") for name in ("velocity_x", "velocity_y"))
     out = np.diff(vx, axis=2)[:, :, :, :-1] + np.diff(vy, axis=3)[:, :, :-1]
     assert np.abs(vx).max() > 0.1
     np.testing.assert_allclose(out, 0, atol=1e-6)  # float32 of values up to 0.4
-    centre = (ds.u * ds.x).sum(["x", "y"]) / ds.u.sum(["x", "y"])
+    centre = (ds.smoke * ds.x).sum(["x", "y"]) / ds.smoke.sum(["x", "y"])
     np.testing.assert_allclose(centre, 8, atol=0.1)  # the tail of the cloud at the wall; half a cell would be 1.0
     np.testing.assert_array_equal(ds.buo_y, [0.2, 0.5])
     np.testing.assert_array_equal(ds.time, [18, 19.5, 21])
@@ -70,13 +75,13 @@ def test_faces_and_centres(flow):
 def test_flow_stays_on_disk(flow):
     path = flow()
     ds = open_path(path)
-    assert on_disk(ds.u)
-    part = ds.vx.isel(sample=1, x=[7, 2])
+    assert on_disk(ds.smoke)
+    part = ds.velocity_x.isel(sample=1, x=[7, 2])
     with h5py.File(path) as file:
         np.testing.assert_array_equal(part, file["train/vx"][1][:, [7, 2]].astype("f4"))
     flow(buo_y=np.zeros(N))
     with pytest.raises(ValueError, match="has changed"):
-        ds.u.load()
+        ds.smoke.load()
 
 
 def test_wrong_flow_files(flow, tmp_path):
@@ -129,6 +134,7 @@ def test_kuramoto_sivashinsky(chaos):
 def test_lengths_that_differ_by_sample(chaos):
     ds = open_path(chaos(same=False))
     np.testing.assert_allclose(ds.length_x, [22, 25])
+    assert ds.u.attrs["units"] == "1"
     assert ds.x.attrs["period"] == 1.0
     np.testing.assert_allclose(ds.x, np.arange(64) / 64)
     path = chaos(same=False, name="two", **{"pde_9-32": np.zeros((2, 9, 32))})
@@ -162,6 +168,7 @@ def test_shallow_water(tmp_path, kind):
             rotation(speed).to_netcdf(folder / "output.nc", engine="h5netcdf")
     ds = open_path(tmp_path / "swe")
     assert ds.u.dims == ("sample", "time", "latitude", "longitude") and on_disk(ds.vor)
+    assert {ds[name].attrs["units"] for name in ("u", "v", "vor", "pres")} == {""}  # the files name none
     np.testing.assert_allclose(ds.u[:, 0, 4, 0], [10, 30], rtol=1e-6)  # at the equator
     phi = np.radians(ds.latitude)
     np.testing.assert_allclose(ds.vor * np.cos(phi), ds.u * (2 / 6.371e6 * np.sin(phi)), atol=1e-12)

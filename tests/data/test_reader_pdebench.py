@@ -199,8 +199,9 @@ def test_boundary_of_a_flow_is_asked_for(flow):
     ds = open_path(flow())
     assert "not stated" in ds.attrs["boundary"] and grid_of(ds).periods == (None, None)
     assert "outflow" in open_path(flow(), boundary="outflow").attrs["boundary"]
+    assert open_path(flow(), boundary="trans").attrs == open_path(flow(), boundary="outflow").attrs
     with pytest.raises(ValueError, match='"periodic" or "outflow"'):
-        open_path(flow(), boundary="trans")
+        open_path(flow(), boundary="open")
 
 
 def test_flow_with_parts_that_do_not_fit(flow):
@@ -236,8 +237,8 @@ def test_darcy_solves_its_equation(tmp_path):
 def groups(tmp_path):
     """Writes one group per sample: the heat equation on two components, or one; keys begin at 0007."""
 
-    def write(axes="xy", components=2, odd=None):
-        n, t, count = 8, np.linspace(0, 1, 5), 11
+    def write(axes="xy", components=2, odd=None, count=11):
+        n, t = 8, np.linspace(0, 1, 5)
         x = -1 + (np.arange(n) + 0.5) * 2 / n
         with h5py.File(tmp_path / "groups", "w") as file:
             for number in range(7, 7 + count):
@@ -282,10 +283,15 @@ def test_groups_are_opened_one_by_one(groups, monkeypatch):
 
 
 def test_a_group_that_is_unlike_the_first_is_named(groups):
-    ds = open_path(groups(odd=9))
-    ds.u.isel(sample=1).compute()
-    with pytest.raises(ValueError, match="group 0009 has data of shape"):
-        ds.u.compute()
+    assert open_path(groups()).attrs["test_samples"] == "the first 1 of 11"
+    assert "test_samples" not in open_path(groups(count=9)).attrs
+    with pytest.raises(ValueError, match=r"group 0009 has data of shape .*, the first one, 0007, .*; 1 of 11 groups"):
+        open_path(groups(odd=9))
+    path = groups()
+    with h5py.File(path, "a") as file:
+        del file["0011/data"]
+    with pytest.raises(ValueError, match="group 0011 has data of shape None"):
+        open_path(path)
     with pytest.raises(ValueError, match=r"expected \(T, X\[, Y\], C\)"):
         open_path(groups("x", 3))
 

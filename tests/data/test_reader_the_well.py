@@ -89,6 +89,8 @@ def test_grid_parameters_and_what_does_not_vary(well):
     grid = grid_of(ds)
     assert grid.dims == ("x", "y") and grid.periods == (pytest.approx(2.0), None)
     assert ds.attrs["boundary"] == "x: periodic, y: wall" and ds.attrs["Re"] == 100.0
+    assert not {"n_spatial_dims", "n_trajectories"} & set(ds.attrs)
+    assert {ds[name].attrs["units"] for name in ("tracer", "velocity_x", "gradient_xy", "profile")} == {""}
     np.testing.assert_array_equal(ds.amplitude, [1, 2, 3])
     np.testing.assert_array_equal(ds.time, TIME)
     assert ds.profile.dims == ("sample", "x", "y")

@@ -32,14 +32,14 @@ def recognises(probe: Probe) -> bool:
         return opened.read(20)[16:] == MAGIC
 
 
-def read(path: Path, dtype: str = DTYPE, shape: tuple[int, ...] = SHAPE, name: str = "w") -> xr.Dataset:
+def read(path: Path, dtype: str = DTYPE, shape: tuple[int, ...] = SHAPE, name: str = "vorticity") -> xr.Dataset:
     """One field per sample, at one time.
 
     Arguments:
         path: of the folder with data.mdb, or of that file.
         dtype: of the stored numbers, with byte order.
         shape: of one value: (1, X, Y).
-        name: of the field; "w" is the vorticity of the Navier-Stokes set, which brings its grid and time with it.
+        name: of the field; "vorticity" is that of the Navier-Stokes set, which brings its grid and time with it.
 
     Raises:
         ImportError: without the extra. ValueError: keys or sizes other than these, or a damaged file.
@@ -58,20 +58,19 @@ def read(path: Path, dtype: str = DTYPE, shape: tuple[int, ...] = SHAPE, name: s
             'so give them, for example shape=(1, 64, 64), dtype="<f4"'
         )
     read = partial(_read, file, np.dtype(dtype), shape, count)
-    attrs = {
-        "title": "InverseBench: fields in an LMDB",
-        "source": "InverseBench",
-        "comment": "shape and dtype as given",
-    }
+    attrs = {"title": "InverseBench: fields in an LMDB", "source": "InverseBench"}
+    attrs |= {} if (dtype, shape) == (DTYPE, SHAPE) else {"comment": "shape and dtype as given"}
+    text = {"units": "", "long_name": name}
     coords = {"sample": np.arange(count), "time": [0.0]}
     axis = {"long_name": "number of the point"}
     coords |= {dim: (dim, np.arange(float(n)), axis) for dim, n in zip("xy", shape[1:], strict=True)}
-    if (name, dtype, shape) == ("w", DTYPE, SHAPE):
+    if (name, dtype, shape) == ("vorticity", DTYPE, SHAPE):
+        text["units"] = "1"
         coords |= {"time": [TIME]} | cells(SHAPE[1], LENGTH, "x") | cells(SHAPE[2], LENGTH, "y")
         attrs |= {"title": "InverseBench: vorticity (Navier-Stokes)", "Re": REYNOLDS, "nu": 1 / REYNOLDS}
         attrs |= {"equation": "w_t + v . grad w = nu lap w + f", "forcing": "f = -4 cos(4 y)", "boundary": "periodic"}
     sizes = (count, 1, *shape[1:])
-    return xr.Dataset({name: on_disk(("sample", "time", "x", "y"), file, sizes, read)}, coords, attrs)
+    return xr.Dataset({name: on_disk(("sample", "time", "x", "y"), file, sizes, read, text)}, coords, attrs)
 
 
 def _open(file: Path):

@@ -1,8 +1,9 @@
 """pdearena (Gupta and Brandstetter 2022) and its forerunner: HDF5 with one group, train, valid or test.
 
-Navier-Stokes: u (smoke) in the centres of cells, vx and vy on their lower faces (staggered), all (N, T, X, Y); t, dt,
-dx, dy, buo_y, x, y for each sample. The stored x ends at L although cells have the width L / n, so it is made anew as
-(i + 1/2) L / n. Kuramoto-Sivashinsky: pde_T-X (N, T, X) with dt, dx, x, t for each sample.
+Navier-Stokes: u (here smoke) in the centres of cells, vx and vy (velocity_x, velocity_y) on their lower faces
+(staggered), all (N, T, X, Y); t, dt, dx, dy, buo_y, x, y for each sample. The stored x ends at L although cells have
+the width L / n, so it is made anew as (i + 1/2) L / n. Kuramoto-Sivashinsky: pde_T-X (N, T, X) with dt, dx, x, t for
+each sample.
 """
 
 from pathlib import Path
@@ -12,11 +13,12 @@ import xarray as xr
 
 from ..per_sample import cells, shared_times
 from ..probe import Probe
-from .pieces import hdf5_field
+from .pieces import DIMENSIONLESS, hdf5_field
 
 TITLE = "pdearena: HDF5 with a group of u, vx, vy (Navier-Stokes) or of pde_... (Kuramoto-Sivashinsky)"
 GROUPS = ("train", "valid", "test")
-FLOW = {
+FLOW = {"u": "smoke", "vx": "velocity_x", "vy": "velocity_y"}  # names in the file, and here
+TEXTS = {
     "u": {"long_name": "density of smoke", "location": "centres of cells"},
     "vx": {"long_name": "velocity along x", "location": "lower faces: half a cell below the centre along x"},
     "vy": {"long_name": "velocity along y", "location": "lower faces: half a cell below the centre along y"},
@@ -82,7 +84,8 @@ def _one(path: Path, kind: str, found: list[str], wanted: str | None) -> str:
 def _flow(path: Path, group: str, shape: tuple[int, ...], small: dict) -> xr.Dataset:
     """Smoke and velocity."""
     _sized(path, small, {"t": shape[:2], "x": (shape[0], shape[2]), "y": (shape[0], shape[3]), "buo_y": shape[:1]})
-    data = {name: hdf5_field(path, f"{group}/{name}", ("sample", "time", "x", "y"), FLOW[name]) for name in FLOW}
+    layout = ("sample", "time", "x", "y")
+    data = {name: hdf5_field(path, f"{group}/{key}", layout, DIMENSIONLESS | TEXTS[key]) for key, name in FLOW.items()}
     data |= shared_times(small["t"])
     for axis, dim in enumerate("xy"):
         data |= cells(shape[2 + axis], small[dim][:, -1] - small[dim][:, 0], dim, 0.5)
@@ -92,10 +95,10 @@ def _flow(path: Path, group: str, shape: tuple[int, ...], small: dict) -> xr.Dat
         "title": "pdearena: Navier-Stokes with smoke",
         "source": "pdearena",
         "split": group,
-        "equation": "v_t + v . grad v = nu lap v - grad p + (0, buo_y u); u_t + v . grad u = 0; div v = 0",
+        "equation": "v_t + v . grad v = nu lap v - grad p + (0, buo_y smoke); smoke_t + v . grad smoke = 0; div v = 0",
         "nu": 0.01,
         "boundary": "velocity: Dirichlet, 0 at the walls; smoke: Neumann, 0",
-        "staggered": "vx, vy",
+        "staggered": "velocity_x, velocity_y",
     }
     return _with_coordinates(data, shape[0], attrs)
 
@@ -105,7 +108,7 @@ def _chaos(path: Path, group: str, array: str, shape: tuple[int, ...], small: di
     _sized(path, small, {"dx": shape[:1], "dt": shape[:1]})
     times = small.get("t", small["dt"][:, None] * np.arange(shape[1]))
     _sized(path, {"t": times}, {"t": shape[:2]})
-    data = {"u": hdf5_field(path, f"{group}/{array}", ("sample", "time", "x"))}
+    data = {"u": hdf5_field(path, f"{group}/{array}", ("sample", "time", "x"), DIMENSIONLESS)}
     data |= shared_times(times) | cells(shape[2], small["dx"] * shape[2], "x")
     if "v" in small and small["v"].shape == shape[:1]:
         data["v"] = ("sample", small["v"].astype(np.float64), {"long_name": "viscosity"})

@@ -42,6 +42,8 @@ def read(path: Path) -> xr.Dataset:
         ds = as_float32(ds.rename(b="sample")) if "b" in ds.dims else as_float32(ds)
     else:
         ds = _runs(path)
+    for name in NAMES:
+        ds[name].attrs.setdefault("units", "")
     ds = ds.squeeze([dim for dim in ("lev", "level") if ds.sizes.get(dim) == 1], drop=True)
     title = {"title": "pdearena: shallow water on the sphere (SpeedyWeather)", "source": "pdearena"}
     return ds.assign_attrs(title | ds.attrs)

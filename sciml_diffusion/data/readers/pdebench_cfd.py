@@ -18,6 +18,7 @@ TITLE = "PDEBench compressible flow: HDF5 with density, pressure, Vx, ..."
 KEYS = {"density", "pressure", "Vx", "x-coordinate", "t-coordinate"}
 AXES = ("x", "y", "z")
 BOUNDARIES = {"periodic": "periodic", "outflow": "outflow (zero gradient)"}
+BOUNDARIES["trans"] = BOUNDARIES["outflow"]  # PDEBench's word for it
 
 
 def recognises(probe: Probe) -> bool:
@@ -31,7 +32,7 @@ def read(path: Path, split: str | None = None, boundary: str | None = None) -> x
     Arguments:
         path: of the file.
         split: "test" (the first tenth, as PDEBench has it), "train" (the others) or None (all).
-        boundary: "periodic" or "outflow" ("trans" in PDEBench's names), which the file does not hold.
+        boundary: "periodic" or "outflow" (also "trans", as in PDEBench's names), which the file does not hold.
 
     Raises:
         ValueError: datasets are missing or do not fit each other; another split or boundary.

@@ -57,8 +57,8 @@ def read(path: Path, split: str | None = None) -> xr.Dataset:
         split: "test" (the first tenth, as PDEBench has it), "train" (the others) or None (all).
 
     Raises:
-        ValueError: a group without data or grid, another number of axes or components; on reading, a group of another
-            shape than the first, which is named.
+        ValueError: a first group without data or grid, another number of axes or components; a group of another shape
+            than the first, which is named.
     """
     import h5py
 
@@ -72,10 +72,15 @@ def read(path: Path, split: str | None = None) -> xr.Dataset:
         except KeyError as error:
             raise ValueError(f"{path}: the group {groups[0]} is not complete: {error.args[0]}") from error
         config = first.attrs.get("config", "")
+        shapes = {name: getattr(file.get(f"{name}/data"), "shape", None) for name in groups}
     family = FAMILIES.get((len(axes), shape[-1]))
     if family is None or shape[:-1] != tuple(len(grid[name]) for name in ("t", *axes)):
         lengths = {name: len(values) for name, values in grid.items()}
         raise ValueError(f"{path}: data of shape {shape} do not fit a grid of {lengths}; expected (T, X[, Y], C)")
+    odd = [name for name in groups if shapes[name] != shape]
+    if odd:
+        got = f"{shapes[odd[0]]}, the first one, {groups[0]}, {shape}; {len(odd)} of {len(groups)} groups differ"
+        raise ValueError(f"{path}: the group {odd[0]} has data of shape {got}")
     dims, sizes = ("sample", "time", *axes), (len(groups), *shape[:-1])
     data = {
         name: on_disk(dims, path, sizes, partial(_read, path, groups, shape, i), {"units": "1", "long_name": text})
@@ -95,11 +100,7 @@ def _read(path: Path, groups: tuple[str, ...], shape: tuple[int, ...], component
     parts = []
     with h5py.File(path, "r") as file:
         for index in np.atleast_1d(chosen):
-            data = file[groups[index]].get("data")
-            if data is None or data.shape != shape:
-                got = None if data is None else data.shape
-                raise ValueError(f"{path}: the group {groups[index]} has data of shape {got}, the first one {shape}")
-            parts.append(outer(data, (*key[1:], component)))
+            parts.append(outer(file[f"{groups[index]}/data"], (*key[1:], component)))
     if chosen.ndim == 0:
         return parts[0]
     return np.stack(parts) if parts else outer(np.empty((0, *shape[:-1]), np.float32), (slice(None), *key[1:]))

@@ -18,6 +18,8 @@ from ..probe import Probe
 TITLE = "The Well: HDF5 with t0_fields, t1_fields, t2_fields"
 ORDERS = {"t0_fields": 0, "t1_fields": 1, "t2_fields": 2}
 AXES = ("x", "y", "z")
+UNITS = {"units": ""}  # the format names none
+SIZES = ("n_spatial_dims", "n_trajectories")  # numbers at the top that are no parameters
 ON_THE_SPHERE = {"theta": "y", "phi": "x", "r": "z", "log_r": "z"}  # angles and radii keep their units
 
 
@@ -106,7 +108,7 @@ def _components(path: Path, array, order: int, space: dict[str, str], sizes: dic
     for index in np.ndindex(*(len(space),) * order):
         suffix = "".join(list(space)[i] for i in index)
         read = partial(_read, path, array.name, tuple(dim in stored for dim in dims), shape, index)
-        attrs = {"component_of": name} if order else {}
+        attrs = UNITS | ({"component_of": name} if order else {})
         result[f"{name}_{suffix}" if order else name] = on_disk(dims, path, shape, read, attrs)
     return result
 
@@ -154,7 +156,7 @@ def _attributes(file) -> dict:
     """Attributes at the top of the file that are numbers or texts."""
     kept = {"title": f"The Well: {_texts(file.attrs.get('dataset_name', 'unnamed'))[0]}", "source": "The Well"}
     for name, value in file.attrs.items():
-        if np.ndim(value) == 0:
+        if np.ndim(value) == 0 and name not in SIZES:
             kept[name] = _texts(value)[0] if isinstance(value, (str, bytes)) else np.asarray(value).item()
     return kept
 
