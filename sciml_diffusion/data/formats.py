@@ -1,8 +1,12 @@
 """The public formats of trajectories, one reader each, told apart by what is in the file."""
 
+from collections.abc import Callable
 from importlib import import_module
-from types import ModuleType
+from inspect import signature
+from types import ModuleType, NoneType
+from typing import get_args
 
+import numpy as np
 import xarray as xr
 
 from .probe import Probe
@@ -59,20 +63,39 @@ def read_as(probe: Probe, name: str | None, options: dict) -> xr.Dataset | None:
         options: of the reader, for example dt=0.1.
 
     Raises:
-        ValueError: two formats claim the file, an unknown format or option, or what the reader finds wrong.
+        ValueError: two formats claim the file, an unknown format or option, an option of the wrong kind,
+            or what the reader finds wrong.
     """
     names = [name] if name else claimed(probe)
     if len(names) > 1:
         raise ValueError(f"{probe.path} could be {' or '.join(names)}; say which with format=")
     if not names:
         return None
+    read = reader(names[0]).read
+    _check_options(probe, names[0], read, options)
     try:
-        return reader(names[0]).read(probe.path, **options)
-    except TypeError as error:
-        if "argument" not in str(error):
-            raise
-        raise ValueError(f"{names[0]} files: {str(error).partition('() ')[2] or error}") from error
+        return read(probe.path, **options)
     except (OSError, KeyError, EOFError) as error:
         what = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         title = reader(names[0]).TITLE
         raise ValueError(f"{probe.path} looks like {title} but cannot be read ({what}); fetch it again") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        given = ", ".join(f"{key}={value!r}" for key, value in options.items())
+        if not given or (isinstance(error, ValueError) and str(probe.path) in str(error)):
+            raise
+        raise ValueError(f"{probe.path}, read as {names[0]} with {given}: {error}") from error
+
+
+def _check_options(probe: Probe, name: str, read: Callable, options: dict) -> None:
+    """Raises ValueError for an option that a reader does not have, and for text in place of a number or vice versa."""
+    parameters = dict(list(signature(read).parameters.items())[1:])  # without the path
+    for key, value in options.items():
+        if key not in parameters:
+            known = f"the options are {', '.join(parameters)}" if parameters else "the format has no options"
+            raise ValueError(f"{probe.path}: {name} files: there is no option {key}; {known}")
+        kinds = set(get_args(parameters[key].annotation) or (parameters[key].annotation,)) - {NoneType}
+        number = np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
+        wanted = "a number" if kinds <= {int, float} and not number else ""
+        wanted = "a text" if kinds == {str} and not isinstance(value, str) else wanted
+        if wanted and not (value is None and NoneType in get_args(parameters[key].annotation)):
+            raise ValueError(f"{probe.path}: the option {key} of the format {name} is {wanted}; got {value!r}")
