@@ -44,3 +44,14 @@ def test_readers_without_options_and_odd_values(tmp_path, vorticity):
         file["x-coordinate"], file["t-coordinate"] = np.arange(4.0), np.arange(4.0)
     with pytest.raises(ValueError, match="advection.h5, read as pdebench_scalar with parameters=3: "):
         open_path(tmp_path / "advection.h5", parameters=3)
+
+
+@pytest.mark.parametrize("name", ["tensor", "x-coordinate", "t-coordinate"])
+@pytest.mark.parametrize("kind", ["S3", complex])
+def test_texts_and_complex_numbers_are_no_fields(tmp_path, name, kind):
+    datasets = {"tensor": np.zeros((2, 3, 4)), "x-coordinate": np.arange(4.0), "t-coordinate": np.arange(4.0)}
+    with h5py.File(tmp_path / "words.h5", "w") as file:
+        for key, values in datasets.items():
+            file[key] = values.astype(kind) if key == name else values
+    with pytest.raises(ValueError, match=f"words.h5: {name} holds .*; real numbers are needed"):
+        open_path(tmp_path / "words.h5")

@@ -34,7 +34,8 @@ def read(path: Path, split: str | None = None, parameters: dict | None = None) -
     Of Burgers the attribute `nu` is the viscosity, Nu / pi, and `Nu` the number by which PDEBench names the file.
 
     Raises:
-        ValueError: datasets are missing or do not fit each other; another split; unknown parameters.
+        ValueError: datasets are missing, hold no real numbers, or do not fit each other; another split; unknown
+            parameters.
     """
     stated, coordinates, frames = look(path, KEYS, ("x",))
     wrong = set(parameters or {}) - {"beta", "Nu", "rho"}
@@ -57,7 +58,7 @@ def look(path: Path, keys: set[str], axes: tuple[str, ...]):
         axes: names of the spatial axes.
 
     Raises:
-        ValueError: a dataset is missing; on use of the function, fewer times than frames.
+        ValueError: a dataset is missing or holds no real numbers; on use of the function, fewer times than frames.
     """
     import h5py
 
@@ -65,6 +66,10 @@ def look(path: Path, keys: set[str], axes: tuple[str, ...]):
         missing = keys - set(file)
         if missing:
             raise ValueError(f"{path} lacks {', '.join(sorted(missing))}; it has {', '.join(file)}")
+        for name in sorted(keys):
+            kind = getattr(file[name], "dtype", None)
+            if kind is None or kind.kind not in "iuf":
+                raise ValueError(f"{path}: {name} holds {kind or 'a group'}; real numbers are needed")
         stated = {name: float(np.ravel(value)[0]) for name, value in file.attrs.items() if _is_number(value)}
         coordinates = {axis: np.asarray(file[f"{axis}-coordinate"][()], np.float64) for axis in axes}
         times = np.asarray(file["t-coordinate"][()], np.float64) if "t-coordinate" in file else np.zeros(1)
