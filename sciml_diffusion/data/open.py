@@ -38,9 +38,10 @@ def open_path(path: str | Path, format: str | None = None, **options) -> xr.Data
     path = Path(path).expanduser()
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}")
+    stamp = Stamp(path) if _is_store(path) else None
     fields = read_as(Probe(path), format, options)
     if fields is not None:
-        return canonical(fields).drop_encoding()
+        return canonical(as_float32(fields, stamp) if stamp else fields).drop_encoding()
     if options:
         raise ValueError(f"{path} needs no options; got {', '.join(options)}")
     kind = recognise(path)
@@ -78,7 +79,7 @@ def recognise(path: Path) -> str:
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}")
     if path.is_dir():
-        if any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zmetadata")):
+        if _is_store(path):
             return "zarr"
         raise IsADirectoryError(f"{path} is a folder and no Zarr store; name one file in it")
     with path.open("rb") as file:
@@ -165,6 +166,11 @@ def _scanned_longitude(ds: xr.Dataset) -> xr.Dataset:
     step = -step if header.get("GRIB_iScansNegatively") else step
     values = first + step * np.arange(ds.sizes["longitude"])
     return ds.assign_coords(longitude=("longitude", values, ds["longitude"].attrs))
+
+
+def _is_store(path: Path) -> bool:
+    """Whether a folder is a Zarr store."""
+    return any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zmetadata"))
 
 
 def _zarr(path: Path) -> xr.Dataset:

@@ -126,20 +126,22 @@ def test_a_file_that_changes_after_opening_is_not_read(tmp_path, change, engine,
             part.load()
 
 
+@pytest.mark.parametrize("name", ["t2m", "2m_temperature"])  # any store, and one of WeatherBench 2
 @pytest.mark.parametrize("how", ["remove", "empty", "put"])
-def test_a_zarr_store_that_changes_after_opening_is_not_read(truth, tmp_path, how):
+def test_a_zarr_store_that_changes_after_opening_is_not_read(truth, tmp_path, how, name):
     pytest.importorskip("zarr")
     store = tmp_path / "store"
-    truth.to_zarr(store, consolidated=False)
+    truth.rename(t2m=name).to_zarr(store, consolidated=False)
     ds = open_path(store)
+    assert ("WeatherBench" in ds.attrs.get("title", "")) == (name != "t2m")
     assert np.isfinite(ds.t2m.isel(time=0).values).all()
-    chunk = max((p for p in (store / "t2m").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    chunk = max((p for p in (store / name).rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
     if how == "remove":
         chunk.unlink()
     elif how == "empty":
         chunk.write_bytes(b"")
     else:
-        (store / "t2m" / "other").write_bytes(b"new")
+        (store / name / "other").write_bytes(b"new")
     with pytest.raises(ValueError, match="store has changed since it was opened"):
         ds.t2m.isel(time=1).load()
 
