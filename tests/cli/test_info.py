@@ -128,3 +128,15 @@ def test_one_thing_is_described_and_a_picture_needs_a_path(info):
     assert code == 2 and "one thing at a time; got burgers, era5" in err
     code, _, err = info("burgers", "plot=")
     assert code == 2 and "plot= needs the path of a picture" in err
+
+
+def test_a_series_of_time_is_a_variable(info):
+    import xarray as xr
+
+    share = ("sample", "time"), np.ones((2, 3)), {"long_name": "share"}
+    fields = {"u": (("sample", "time", "x"), np.ones((2, 3, 4))), "share": share, "nu": ("sample", [1.0, 2.0])}
+    xr.Dataset(fields, {"time": [0.0, 1.0, 2.0], "x": np.arange(4.0)}).to_netcdf("a.nc", engine="h5netcdf")
+    code, out, _ = info("a.nc")
+    variables, parameters = out.split("variables:")[1].split("parameters:")
+    assert code == 0 and "share (sample, time): " in variables and "nu" in parameters
+    assert "share" not in parameters
