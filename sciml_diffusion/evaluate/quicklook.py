@@ -1,5 +1,6 @@
 """A first look at fields: the first sample at a few times, or space against time in one dimension."""
 
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 SPACE = ("z", "y", "x", "latitude", "longitude")
 LEADS = ("sample", "realization", "lead_time")
 FRAMES = 3
+SMALL, LARGE = 8, 9  # letters to an inch, of titles of panels (with room for labels) and of figures
 ROWS = 6
 
 
@@ -44,20 +46,47 @@ def plot_fields(ds: "xr.Dataset", variables: list[str] | None = None, frames: in
     shape = max((_shape(field) for field, _ in cuts.values()), default=1.0) if not flat else 0.45
     width = 10.0 if flat else 3.6 * columns + 1.2
     height = width * shape / columns if flat else 3.4 * min(max(shape, 0.45), 1.6) + 0.7
-    figure, axes = new_figure(len(names), columns, (width, height * len(names) * (0.7 if flat else 1)))
-    for row, (name, (field, words)) in zip(axes, cuts.items(), strict=True):
-        title = title_of(ds, name) + (f" ({', '.join(words)})" if words else "")
-        label = unit_label(ds, name)
+    places, rows = _places({name: 1 if flat else _count(field, frames) for name, (field, _) in cuts.items()}, columns)
+    heading = fill(_heading(ds), int(LARGE * width))
+    titles = {name: _title(ds, name, words, width / columns) for name, (_, words) in cuts.items()}
+    extra = 0.25 * heading.count("\n") + 0.2 * sum(title.count("\n") for title in titles.values())
+    figure, axes = new_figure(rows, columns, (width, height * rows * (0.7 if flat else 1) + extra))
+    for axis in axes.ravel()[[number for number in range(axes.size) if number not in sum(places.values(), [])]]:
+        axis.set_axis_off()
+    for name, (field, _) in cuts.items():
+        title, label = titles[name], unit_label(ds, name)
+        own = axes.ravel()[places[name]]
         if len(_space(field)) == 1:
-            _one_dimension(figure, row, field, title, label)
+            _one_dimension(figure, own[0], field, title, label)
         else:
-            _two_dimensions(figure, row, field, title, label, frames)
+            _two_dimensions(figure, own, field, title, label)
+    figure.suptitle(heading, fontsize=13)
+    return figure
+
+
+def _title(ds: "xr.Dataset", name: str, words: list[str], width: float) -> str:
+    """Name of a field and what was cut, in lines for a panel of some inches."""
+    return fill(title_of(ds, name) + (f" ({', '.join(words)})" if words else ""), int(SMALL * width))
+
+
+def _heading(ds: "xr.Dataset") -> str:
+    """Title of the data, and which of the samples is drawn."""
     heading = str(ds.attrs.get("title", ""))
     lead = [dim for dim in ("sample", "realization") if dim in ds.dims]
     if lead:
         heading += f"{' - ' if heading else ''}{lead[0]} 1 of {ds.sizes[lead[0]]}"
-    figure.suptitle(heading, fontsize=13)
-    return figure
+    return heading
+
+
+def _places(counts: dict[str, int], columns: int) -> tuple[dict[str, list[int]], int]:
+    """Numbers of the panels of each field, those of one field in one row, and how many rows that takes."""
+    places, begin = {}, 0
+    for name, count in counts.items():
+        if begin % columns + count > columns:
+            begin += columns - begin % columns
+        places[name] = list(range(begin, begin + count))
+        begin += count
+    return places, -(-begin // columns)
 
 
 def _cut(field: "xr.DataArray") -> "tuple[xr.DataArray, list[str]]":
@@ -113,11 +142,19 @@ def _count(field: "xr.DataArray", frames: int) -> int:
     return min(frames, field.sizes["time"]) if "time" in field.dims else 1
 
 
-def _two_dimensions(figure, axes, field: "xr.DataArray", title: str, label: str, frames: int) -> None:
-    """A row of images with one colour scale."""
+def _moment(image: "xr.DataArray") -> str:
+    """When an image is, with the units of model time."""
+    if "time" not in image.coords:
+        return "at all times"
+    units = str(image["time"].attrs.get("units", ""))
+    dated = image["time"].dtype.kind == "M" or units in ("", "1")
+    return moment_text(image["time"].values) + ("" if dated else f" {units}")
+
+
+def _two_dimensions(figure, axes, field: "xr.DataArray", title: str, label: str) -> None:
+    """A row of images, one for each of the axes, with one colour scale."""
     up, right = _upright(field)
-    count = _count(field, frames)
-    chosen = np.linspace(0, field.sizes.get("time", 1) - 1, count).round().astype(int)
+    chosen = np.linspace(0, field.sizes.get("time", 1) - 1, len(axes)).round().astype(int)
     images = [field.isel(time=n) if "time" in field.dims else field for n in chosen]
     values = [image.transpose(up, right).values.astype(np.float64) for image in images]
     low, high, colours = _scale(np.stack(values))
@@ -126,18 +163,15 @@ def _two_dimensions(figure, axes, field: "xr.DataArray", title: str, label: str,
         drawn = axis.pcolormesh(x, y, array, shading="nearest", cmap=colours, vmin=low, vmax=high, rasterized=True)
         axis.set_facecolor("#cccccc")  # missing values
         axis.set_aspect(1 / np.cos(_middle(field)) if "latitude" in field.dims else "equal")
-        moment = moment_text(image["time"].values) if "time" in image.coords else "at all times"
+        moment = _moment(image)
         axis.set_title(f"{title}\n{moment}" if axis is axes[0] else moment, fontsize=10)
         axis.set(xlabel=AXES.get(right, right), ylabel=AXES.get(up, up) if axis is axes[0] else "")
-    for axis in axes[count:]:
-        axis.set_axis_off()
     figure.colorbar(drawn, ax=list(axes), location="right", shrink=0.85, pad=0.02).set_label(label)
 
 
-def _one_dimension(figure, axes, field: "xr.DataArray", title: str, label: str) -> None:
+def _one_dimension(figure, axis: "Axes", field: "xr.DataArray", title: str, label: str) -> None:
     """Space against time as an image; a line where there is one time only."""
     (dim,) = _space(field)
-    axis: Axes = axes[0]
     x = _positions(field, dim)
     if field.sizes.get("time", 1) == 1:
         axis.plot(x, field.values.ravel())
@@ -154,8 +188,6 @@ def _one_dimension(figure, axes, field: "xr.DataArray", title: str, label: str) 
         axis.set(xlabel=f"time [{units}]" if units not in ("", "1") else "time", ylabel=AXES.get(dim, dim))
         figure.colorbar(drawn, ax=axis, location="right", pad=0.02).set_label(label)
     axis.set_title(title, fontsize=10)
-    for other in axes[1:]:
-        other.set_axis_off()
 
 
 def _scale(values: np.ndarray) -> tuple[float, float, str]:

@@ -88,3 +88,28 @@ def test_a_field_of_missing_or_equal_values(flat, tmp_path):
     flat["mask"] = flat["mask"] * 0 + 3
     plot_fields(flat).savefig(tmp_path / "picture.png")
     assert (tmp_path / "picture.png").stat().st_size > 1000
+
+
+def test_static_fields_share_a_row_and_times_have_units(flat):
+    """Three times of u fill the first row, three static fields the second; nothing is drawn elsewhere."""
+    flat["time"].attrs["units"] = "days"
+    flat = flat.assign(other=flat["mask"] + 1, third=flat["mask"] + 2)
+    figure = plot_fields(flat)
+    drawn = [axis for axis, _ in images(figure)]
+    assert len(drawn) == 6 and "time 1 days" in drawn[1].get_title()
+    rows = [axis.get_subplotspec().rowspan.start for axis in drawn]
+    assert rows == [0, 0, 0, 1, 1, 1]
+    assert all(not axis.axison for axis in plot_fields(flat[["u", "mask"]]).axes[4:6])
+
+
+def test_long_titles_stay_in_the_figure(flat):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    flat.attrs["title"] = "A long title of a data set " * 5
+    flat["mask"].attrs["long_name"] = "a name of many words " * 5
+    figure = plot_fields(flat[["mask"]])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    for text in (figure._suptitle, figure.axes[0].title):
+        box = text.get_window_extent(canvas.get_renderer())
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.width
