@@ -9,9 +9,9 @@ from physics import closed_forms_smoke_tracer as exact
 
 from sciml_diffusion.physics.grid import Grid
 from sciml_diffusion.physics.smoke.advection import Advection
-from sciml_diffusion.physics.smoke.iterative import IterativePoisson
 from sciml_diffusion.physics.smoke.faces import divergence
 from sciml_diffusion.physics.smoke.flux_form import FluxForm
+from sciml_diffusion.physics.smoke.iterative import IterativePoisson
 from sciml_diffusion.physics.smoke.pressure import BoxPoisson, CapacitancePoisson
 from sciml_diffusion.physics.smoke.projection import Projection
 from sciml_diffusion.physics.smoke.scene import SIDES, Scene, empty_box, wdno_scene
