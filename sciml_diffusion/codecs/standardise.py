@@ -9,20 +9,11 @@ from .base import Codec
 HOURS = 24
 
 
-class Standardise(Codec):
-    """z = (x - mean) / std, laid out as one image: frames as channels, or time as the first image axis.
-
-    Arguments:
-        mean: physical units, with a shape that broadcasts to (C, T, *S).
-        std: physical units, > 0, with a shape that broadcasts to (C, T, *S).
-        window: (C, T, *S).
-        frames_as_channels: the event is (C*T, *S) if true, (C, T, *S) if false. Memory order is the same.
-    """
+class _Scaled(Codec):
+    """What a standardisation knows: mean, std, the window and how it is laid out; see `Standardise`."""
 
     def __init__(self, mean: Tensor, std: Tensor, window: tuple[int, ...], frames_as_channels: bool):
         super().__init__()
-        if not (std > 0).all():
-            raise ValueError("std must be > 0 for every variable: a variable that does not vary cannot be standardised")
         self.window, self.frames_as_channels = tuple(window), frames_as_channels
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
@@ -35,6 +26,22 @@ class Standardise(Codec):
             "window": list(self.window),
             "frames_as_channels": self.frames_as_channels,
         }
+
+
+class Standardise(_Scaled):
+    """z = (x - mean) / std, laid out as one image: frames as channels, or time as the first image axis.
+
+    Arguments:
+        mean: physical units, with a shape that broadcasts to (C, T, *S).
+        std: physical units, > 0, with a shape that broadcasts to (C, T, *S).
+        window: (C, T, *S).
+        frames_as_channels: the event is (C*T, *S) if true, (C, T, *S) if false. Memory order is the same.
+    """
+
+    def __init__(self, mean: Tensor, std: Tensor, window: tuple[int, ...], frames_as_channels: bool):
+        if not (std > 0).all():
+            raise ValueError("std must be > 0 for every variable: a variable that does not vary cannot be standardised")
+        super().__init__(mean, std, window, frames_as_channels)
 
     @property
     def event(self) -> tuple[int, ...]:
@@ -59,7 +66,7 @@ class Standardise(Codec):
         return (x * self.std).reshape(len(x), *self.event)
 
 
-class Climatology(Codec):
+class Climatology(_Scaled):
     """Standardised anomalies from the mean of each hour of the day: z = (x - mean[hour]) / std.
 
     It must be bound to a window's times with `at` before use; that gives a `Standardise`.
@@ -70,21 +77,6 @@ class Climatology(Codec):
         window: (C, T, *S).
         frames_as_channels: see `Standardise`.
     """
-
-    def __init__(self, mean: Tensor, std: Tensor, window: tuple[int, ...], frames_as_channels: bool):
-        super().__init__()
-        self.window, self.frames_as_channels = tuple(window), frames_as_channels
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("std", std, persistent=False)
-
-    @property
-    def arguments(self) -> dict:
-        return {
-            "mean": self.mean,
-            "std": self.std,
-            "window": list(self.window),
-            "frames_as_channels": self.frames_as_channels,
-        }
 
     def at(self, time: np.ndarray) -> Standardise:
         """The codec of the window with these times (datetime64, shape (T,)).
