@@ -8,6 +8,8 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from .stamp import Stamp
+
 
 class OnDisk(BackendArray):
     """An array of which parts are read when they are asked for, as native float32 (or as they are, if not numbers).
@@ -22,14 +24,13 @@ class OnDisk(BackendArray):
 
     def __init__(self, path: Path, shape: tuple[int, ...], read: Callable[[tuple], np.ndarray], dtype="float32"):
         self.path, self.shape, self.dtype, self._values = Path(path), tuple(shape), np.dtype(dtype), read
-        self._stamp = _stamp(self.path)
+        self._stamp = Stamp(self.path)
 
     def __getitem__(self, key):
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
 
     def _read(self, key: tuple) -> np.ndarray:
-        if _stamp(self.path) != self._stamp:
-            raise ValueError(f"{self.path} has changed since it was opened; open it again (and let no job write to it)")
+        self._stamp.check()
         return np.asarray(self._values(key), dtype=self.dtype, order="C")  # keeps a single number without axes
 
 
@@ -68,9 +69,3 @@ def outer(array, key: tuple) -> np.ndarray:
     for axis in reversed(range(len(key))):
         values = values.take(inner[axis], axis=axis)
     return values
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """Size and time of the last change of a file."""
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns

@@ -11,8 +11,9 @@ import xarray as xr
 from .accumulations import mark_accumulations
 from .container import canonical
 from .formats import read_as
-from .lazy import Stamp, as_float32
+from .lazy import as_float32
 from .probe import HDF5, Probe
+from .stamp import Stamp
 from .unknown import ADVICE, arrays_without_dims, not_known, shapes, zip_content
 
 TAIL = 1 << 16

@@ -8,6 +8,8 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from .stamp import Stamp
+
 
 class Stacked(BackendArray):
     """Parts of equal shape as one array; only the parts that are asked for are opened.
@@ -54,7 +56,7 @@ class Unchanged:
     """
 
     def __init__(self, paths: Sequence[Path]):
-        self._stamps = {path: _stamp(path) for path in paths}
+        self._stamps = {path: Stamp(path) for path in paths}
 
     def check(self, path: Path) -> Path:
         """The path, where the file is what it was.
@@ -62,12 +64,5 @@ class Unchanged:
         Raises:
             ValueError: it has changed.
         """
-        if _stamp(path) != self._stamps[path]:
-            raise ValueError(f"{path} has changed since it was opened; open it again (and let no job write to it)")
+        self._stamps[path].check()
         return path
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """Size and time of the last change of a file."""
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
