@@ -14,6 +14,7 @@ from .formats import read_as
 from .lazy import as_float32
 from .probe import HDF5, Probe
 from .stamp import Stamp
+from .stores import in_order
 from .unknown import ADVICE, arrays_without_dims, not_known, shapes, zip_content
 
 TAIL = 1 << 16
@@ -178,7 +179,7 @@ def _zarr(path: Path) -> xr.Dataset:
     """A Zarr store on disk."""
     if find_spec("zarr") is None:
         raise ImportError(f"{path} is a Zarr store; to read it: pip install 'sciml_diffusion[zarr]'")
-    return xr.open_dataset(path, engine="zarr", chunks=None, consolidated=False, decode_timedelta=False)
+    return in_order(xr.open_dataset(path, engine="zarr", chunks=None, consolidated=False, decode_timedelta=False))
 
 
 def _groups(path: Path, kind: str) -> str:

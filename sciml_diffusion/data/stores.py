@@ -30,7 +30,7 @@ def open_store(source: str | Path, storage: dict | None = None) -> xr.Dataset:
         raise ImportError(f"{source} is a Zarr store; to read it: pip install 'sciml_diffusion[zarr]'")
     options = {"engine": "zarr", "chunks": None, "decode_timedelta": False}
     if not is_url(source):
-        return xr.open_dataset(source, consolidated=False, **options)
+        return in_order(xr.open_dataset(source, consolidated=False, **options))
     url = re.sub(r":/+", "://", str(source), count=1)
     protocol = url.split("://")[0].lower()
     if storage is None:
@@ -53,6 +53,11 @@ def open_store(source: str | Path, storage: dict | None = None) -> xr.Dataset:
 def _open_url(url: str, options: dict, storage: dict) -> xr.Dataset:
     """A store behind a URL, from the one file that lists all arrays where there is one."""
     try:
-        return xr.open_dataset(url, consolidated=True, storage_options=storage, **options)
+        return in_order(xr.open_dataset(url, consolidated=True, storage_options=storage, **options))
     except (KeyError, ValueError):
-        return xr.open_dataset(url, consolidated=False, storage_options=storage, **options)
+        return in_order(xr.open_dataset(url, consolidated=False, storage_options=storage, **options))
+
+
+def in_order(ds: xr.Dataset) -> xr.Dataset:
+    """The variables by name: a store that lists no arrays gives them in the order in which they happen to be found."""
+    return ds[sorted(ds.data_vars, key=str)]

@@ -57,7 +57,7 @@ def test_short_names_and_balance(store):
     balance = ds.u * 2 * OMEGA * np.sin(phi) + ds.u**2 * np.tan(phi) / RADIUS
     # second-order differences over 5.6 degrees: 2 (dphi)^2 / 3 = 0.6 % of 3e-3
     np.testing.assert_allclose(balance.isel(latitude=slice(1, -1)), -slope.isel(latitude=slice(1, -1)), atol=3e-5)
-    assert [v["name"] for v in variables_of(ds)] == ["z500", "z850", "u500", "u850", "t2m"]
+    assert [v["name"] for v in variables_of(ds)] == ["t2m", "z500", "z850", "u500", "u850"]  # by long name
     assert to_tensor(ds).shape == (6, 5, 64, 32)
 
 
