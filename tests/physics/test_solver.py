@@ -1,11 +1,10 @@
 """What all spectral solvers share. Truths: finite differences, the same solve done another way, counted memory."""
 
 import math
-import weakref
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from physics.peak_memory import PeakMemory
 
 from sciml_diffusion.physics.advection import Advection
 from sciml_diffusion.physics.burgers import Burgers
@@ -129,33 +128,6 @@ def test_rhs_is_the_rate_of_the_solution(name):
     rate = (u[:, :, 2] - u[:, :, 0]) / (2 * h)
     difference = (solver.rhs(u[:, :, 1], h) - rate).abs().max() / rate.abs().max()
     assert difference < (1e-2 if name == "public-recipe" else 1e-5)  # a step of order one errs by h / 2
-
-
-class PeakMemory(TorchDispatchMode):
-    """Bytes of tensors alive within the mode, and their largest sum."""
-
-    def __init__(self):
-        super().__init__()
-        self.known, self.bytes, self.peak = {}, 0, 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        out = function(*args, **(kwargs or {}))
-        for tensor in torch.utils._pytree.tree_leaves(out):
-            if isinstance(tensor, torch.Tensor):
-                self.add(tensor.untyped_storage())
-        return out
-
-    def add(self, storage):
-        key = storage._cdata
-        if key not in self.known:
-            size = storage.nbytes()
-            self.known[key] = weakref.finalize(storage, self.drop, key, size)
-            self.bytes += size
-            self.peak = max(self.peak, self.bytes)
-
-    def drop(self, key, size):
-        del self.known[key]
-        self.bytes -= size
 
 
 def peak(steps: int, checkpoint: bool) -> int:
