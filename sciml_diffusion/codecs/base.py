@@ -6,7 +6,12 @@ from torch import Tensor, nn
 
 
 class Codec(nn.Module, ABC):
-    """A map between physical fields and diffusion space; owns every scale and every channel's meaning."""
+    """A map between physical fields and diffusion space; owns every scale and every channel's meaning.
+
+    `affine` says whether `decode` is so: then `decode_linear` and `decode_adjoint` exist.
+    """
+
+    affine = False
 
     @abstractmethod
     def encode(self, x: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ HOURS = 24
 class _Scaled(Codec):
     """What a standardisation knows: mean, std, the window and how it is laid out; see `Standardise`."""
 
+    affine = True
+
     def __init__(self, mean: Tensor, std: Tensor, window: tuple[int, ...], frames_as_channels: bool):
         super().__init__()
         self.window, self.frames_as_channels = tuple(window), frames_as_channels

@@ -2,19 +2,24 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ..denoisers.base import Denoiser
 from ..ensemble import WeightedEnsemble
+from ..observations.noise import Gaussian
 from ..observations.observation import Observation
-from ..observations.operators import LinearOperator
+from ..observations.operators import LinearOperator, Operator
 from ..samplers.streams import MemberStreams
 
 
 class PosteriorMethod(ABC):
-    """Draws from p(x | y) for a prior that is given by its denoiser; subclasses state how.
+    """Draws from p(x | y) for a prior that is given by its denoiser; subclasses state how, and what they need.
+
+    `needs` names what the observation must offer: "linear" (A linear, noise Gaussian: `Observation.linear_gaussian`),
+    "gradient" (A can be differentiated), or "forward" (A and the noise's density alone).
 
     Arguments:
         sigmas: noise grid, strictly decreasing and ending in 0, with shape (n + 1,).
@@ -22,6 +27,8 @@ class PosteriorMethod(ABC):
     Raises:
         ValueError: where the grid does not decrease strictly to 0.
     """
+
+    needs = "linear"
 
     def __init__(self, sigmas: Tensor):
         if sigmas.ndim != 1 or len(sigmas) < 2 or (sigmas.diff() >= 0).any() or sigmas[-1] != 0:
@@ -48,8 +55,10 @@ class PosteriorMethod(ABC):
         (of A and of its transpose) for each member. Warns in words where weights have collapsed.
 
         Raises:
-            ValueError: where the streams or the operator do not fit the observation or the denoiser.
+            ValueError: where the streams or the operator do not fit the observation or the denoiser, or the observation
+                is not of the kind that the method `needs`.
         """
+        check_needs(type(self).__name__, self.needs, observation)
         windows = len(observation.y)
         if len(streams.observations) != windows:
             keys = len(streams.observations)
@@ -59,9 +68,12 @@ class PosteriorMethod(ABC):
                 f"the operator observes events of shape {tuple(observation.operator.event)}; the denoiser makes "
                 f"{tuple(denoiser.event)}. Carry the data to diffusion space with observation.through(codecs)"
             )
-        network, operator = CountedDenoiser(denoiser), CountedOperator(observation.operator)
-        counted = Observation(operator, observation.y.to(streams.device), observation.std.to(streams.device))
-        x, log_weights, diagnostics = self.run(network, counted, streams, callback or (lambda done: None))
+        observation, log_scale = observation.whitened()
+        network, operator = CountedDenoiser(denoiser), counted(observation.operator)
+        seen = replace(observation, operator=operator).to(observation.y.dtype, streams.device)
+        x, log_weights, diagnostics = self.run(network, seen, streams, callback or (lambda done: None))
+        if "log_evidence" in diagnostics:
+            diagnostics["log_evidence"] = diagnostics["log_evidence"] + log_scale
         shape = (windows, streams.rows // windows)
         weighted = log_weights is not None
         if not weighted:
@@ -132,20 +144,86 @@ class CountedDenoiser(Denoiser):
         return x_t.new_zeros(len(x_t)) if known is None else known(x_t, sigma)
 
 
-class CountedOperator(LinearOperator):
-    """An operator that counts how often another is applied: `calls`, of A and of its transpose.
+class CountedOperator(Operator):
+    """An operator that counts how often another is applied: `calls`, of A, of its derivative and of its transpose.
 
     Arguments:
         operator: the one that does the work.
     """
 
-    def __init__(self, operator: LinearOperator):
+    def __init__(self, operator: Operator):
         self.inner, self.event, self.m, self.calls = operator, tuple(operator.event), operator.m, 0
+        self.differentiable = operator.differentiable
 
     def __call__(self, x: Tensor) -> Tensor:
         self.calls += 1
         return self.inner(x)
 
+    def at(self, x: Tensor) -> tuple[Tensor, LinearOperator]:
+        self.calls += 1
+        value, slope = self.inner.at(x)
+        return value, CountedSlope(slope, self)
+
+
+class CountedLinear(CountedOperator, LinearOperator):
+    """`CountedOperator` for a linear operator: its derivative is itself."""
+
     def adjoint(self, y: Tensor) -> Tensor:
         self.calls += 1
         return self.inner.adjoint(y)
+
+    def at(self, x: Tensor) -> tuple[Tensor, LinearOperator]:
+        return self(x), self
+
+
+class CountedSlope(LinearOperator):
+    """A derivative whose products count as calls of the operator that it came from.
+
+    Arguments:
+        slope: the derivative.
+        counter: the operator.
+    """
+
+    def __init__(self, slope: LinearOperator, counter: CountedOperator):
+        self.slope, self.counter, self.event, self.m = slope, counter, slope.event, slope.m
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self.counter.calls += 1
+        return self.slope(x)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        self.counter.calls += 1
+        return self.slope.adjoint(y)
+
+
+def counted(operator: Operator) -> CountedOperator:
+    """The operator with a counter of its calls."""
+    return (CountedLinear if operator.linear else CountedOperator)(operator)
+
+
+def check_needs(method: str, needs: str, observation: Observation) -> None:
+    """Refuses an observation that a method cannot take, and names methods that can.
+
+    Raises:
+        ValueError: where the method needs a linear operator with Gaussian noise, or one that can be differentiated.
+    """
+    operator, noise = observation.operator, type(observation.noise).__name__
+    if needs == "linear" and not (operator.linear and isinstance(observation.noise, Gaussian)):
+        kind = "an operator that is not linear" if not operator.linear else f"{noise} noise"
+        raise ValueError(f"{method} needs a linear operator and Gaussian noise; got {kind}. {suited(observation)}")
+    if needs == "gradient" and not operator.differentiable:
+        raise ValueError(
+            f"{method} needs an operator that can be differentiated; this one is a black box. {suited(observation)}"
+        )
+
+
+def suited(observation: Observation) -> str:
+    """Says in words which of the shipped methods take an observation."""
+    from .catalogue import METHODS
+
+    takes = ["forward"]
+    if observation.operator.differentiable:
+        takes.append("gradient")
+    if observation.operator.linear and isinstance(observation.noise, Gaussian):
+        takes.append("linear")
+    return f"Methods that take it: {', '.join(name for name, needs in METHODS.items() if needs in takes)}"

@@ -27,6 +27,8 @@ class DPS(PosteriorMethod):
         zeta: step size, in the units of the event over those of y.
     """
 
+    needs = "gradient"
+
     def __init__(self, sigmas: Tensor, zeta: float = 0.3):
         super().__init__(sigmas)
         self.zeta = zeta
@@ -40,9 +42,10 @@ class DPS(PosteriorMethod):
         y = observation.repeat(streams.rows // len(observation.y)).to(x_t)
         for n, ((_, sigma_t), (_, sigma_s)) in enumerate(zip(levels, levels[1:], strict=False)):
             mean, pull = denoiser.vjp(x_t, sigma_t)
-            residual = y - observation.operator(mean)
+            h, slope = observation.operator.at(mean)
+            residual = y - h
             unit = residual / residual.norm(dim=1, keepdim=True).clamp_min(torch.finfo(x_t.dtype).tiny)
-            ascent = pull(observation.operator.adjoint(unit))
+            ascent = pull(slope.adjoint(unit))
             covariance = denoiser.surrogate(sigma_t)
             x = mean if covariance is None else mean + covariance.sqrt(streams.normal(denoiser.event))
             x_s = bridge(x_t, x, sigma_t, sigma_s, streams)

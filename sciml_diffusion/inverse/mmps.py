@@ -25,6 +25,8 @@ class MMPS(PosteriorMethod):
         sampler: class of the sampler.
     """
 
+    needs = "gradient"
+
     def __init__(
         self,
         sigmas: Tensor,

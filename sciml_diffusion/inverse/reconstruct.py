@@ -101,7 +101,7 @@ def _sample(
             torch.zeros(len(codecs), len(streams.members)),
             {"network_calls": len(method.sigmas) - 1},
         )
-    part = Observation(observation.operator, observation.y[chunk], observation.std).to(prior.dtype, prior.device)
+    part = observation.select(chunk).to(prior.dtype, prior.device)
     part = part.through(codecs)
     warn_if_implausible(prior.denoiser, part)
     return method.sample(prior.denoiser, part, streams, tick)

@@ -1,12 +1,12 @@
-"""y = A x + std z: data with Gaussian noise of known size, for a batch of B windows observed by the same sensors."""
+"""y ~ p(y | A x): data with noise of a known law, for a batch of B windows observed by the same sensors."""
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from .operators import LinearOperator, ThroughCodec
+from .noise import Correlated, Gaussian, Noise
+from .operators import Decoded, LinearOperator, Operator, Scaled, ThroughCodec
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,37 +16,72 @@ class Observation:
     Arguments:
         operator: A, from an event to m numbers.
         y: data, with shape (B, m).
-        std: standard deviation of each sensor's noise, > 0, with shape (m,), in the units of y.
+        noise: law of the sensors' noise; a tensor of shape (m,) stands for `Gaussian(std)`, in the units of y.
 
     Raises:
-        ValueError: where shapes do not fit, or std is not > 0 and finite, or y is not finite.
+        ValueError: where shapes do not fit, std is not > 0 and finite, or y cannot have come from the law.
     """
 
-    operator: LinearOperator
+    operator: Operator
     y: Tensor
-    std: Tensor
+    noise: Noise | Tensor
 
     def __post_init__(self):
-        if self.y.ndim != 2 or self.y.shape[1] != self.operator.m or self.std.shape != (self.operator.m,):
+        m = self.operator.m
+        if isinstance(self.noise, Tensor) and self.noise.shape == (m,):
+            object.__setattr__(self, "noise", Gaussian(self.noise))
+        shape = tuple(self.noise.shape) if isinstance(self.noise, Tensor) else (self.noise.m,)
+        if self.y.ndim != 2 or self.y.shape[1] != m or shape != (m,):
             raise ValueError(
-                f"an operator with {self.operator.m} outputs needs y of shape (B, {self.operator.m}) and std of shape "
-                f"({self.operator.m},); got {tuple(self.y.shape)} and {tuple(self.std.shape)}"
+                f"an operator with {m} outputs needs y of shape (B, {m}) and std of shape ({m},); "
+                f"got {tuple(self.y.shape)} and {shape}"
             )
-        if not (torch.isfinite(self.std).all() and (self.std > 0).all()):
-            raise ValueError(f"std must be finite and > 0 for every sensor; the smallest is {float(self.std.min())}")
-        if not torch.isfinite(self.y).all():
-            raise ValueError(
-                f"{int((~torch.isfinite(self.y)).sum())} observed values are not finite; leave those sensors out"
-            )
+        self.noise.check(self.y)
+
+    @property
+    def std(self) -> Tensor:
+        """Standard deviation of Gaussian noise, with shape (m,).
+
+        Raises:
+            TypeError: where the noise is not Gaussian.
+        """
+        if not isinstance(self.noise, Gaussian):
+            raise TypeError(f"{type(self.noise).__name__} noise has no std; ask noise.local for the Gaussian near A x")
+        return self.noise.std
+
+    @property
+    def linear_gaussian(self) -> bool:
+        """Whether y = A x + std z with a linear A and independent Gaussian noise: closed forms apply."""
+        return self.operator.linear and type(self.noise) is Gaussian
 
     def log_likelihood(self, x: Tensor) -> Tensor:
-        """log N(y; A x, std^2), summed over the m observations of a sample: shape (B K, *event) -> (B K,).
+        """log p(y | A x), summed over the m observations of a sample: shape (B K, *event) -> (B K,).
 
         The rows of x run over members within windows.
         """
-        residual = (self.repeat(len(x) // len(self.y)) - self.operator(x)) / self.std.to(x)
-        constant = self.std.to(x).log().sum() + 0.5 * self.operator.m * math.log(2 * math.pi)
-        return -0.5 * (residual**2).sum(-1) - constant
+        h = self.operator(x)
+        return self.noise.log_prob(self.repeat(len(x) // len(self.y)).to(h), h).sum(-1)
+
+    def local(self, x: Tensor) -> tuple[Tensor, Tensor, LinearOperator]:
+        """What stands for the data near x: residual r, std s and H = dA/dx, as if r = H d + s z for a step d from x.
+
+        Exact where A is linear and the noise Gaussian. Shapes: x (N, *event), r and s (N, m); H acts on N rows.
+        """
+        h, slope = self.operator.at(x)
+        residual, std = self.noise.local(self.repeat(len(x) // len(self.y)).to(h), h)
+        return residual, std, slope
+
+    def whitened(self) -> tuple["Observation", float]:
+        """The same data with independent noise of std 1, W A x + z with W R W^T = I, and log |W|, to add to densities.
+
+        Only Gaussian noise of full covariance is changed; all else comes back as it is, with 0.
+        """
+        if not isinstance(self.noise, Correlated):
+            return self, 0.0
+        root = self.noise.root
+        white = torch.linalg.inv(root).to(self.y)
+        scaled = Scaled(self.operator, white)
+        return Observation(scaled, self.y @ white.T, torch.ones_like(self.y[0])), -float(root.diagonal().log().sum())
 
     def repeat(self, members: int) -> Tensor:
         """y for every row of an ensemble, with shape (B * members, m)."""
@@ -54,14 +89,21 @@ class Observation:
 
     def to(self, dtype: torch.dtype, device: torch.device | str) -> "Observation":
         """The same observation with its numbers in another dtype or on another device; shapes stay."""
-        return Observation(self.operator, self.y.to(device, dtype), self.std.to(device, dtype))
+        return Observation(self.operator, self.y.to(device, dtype), self.noise.to(dtype, device))
+
+    def select(self, windows: slice) -> "Observation":
+        """Some of the windows; y keeps the shape (B', m)."""
+        return replace(self, y=self.y[windows])
 
     def through(self, codecs: list) -> "Observation":
         """The same data seen from diffusion space.
 
         Arguments:
-            codecs: one affine codec for each window, which may differ in their means alone. y becomes y - A decode(0).
+            codecs: one for each window. Where all is linear, y becomes y - A decode(0), and the codecs may differ in
+                their means alone; else A is applied to decoded fields, and any codec will do.
         """
+        if not (self.operator.linear and codecs[0].affine and isinstance(self.noise, Gaussian)):
+            return replace(self, operator=Decoded(self.operator, codecs))
         zero = torch.zeros(1, *codecs[0].event, dtype=self.y.dtype, device=self.y.device)
         offsets = torch.cat([self.operator(codec.decode(zero)) for codec in codecs])
-        return Observation(ThroughCodec(self.operator, codecs[0]), self.y - offsets, self.std)
+        return replace(self, operator=ThroughCodec(self.operator, codecs[0]), y=self.y - offsets)

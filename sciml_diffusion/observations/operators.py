@@ -1,28 +1,95 @@
-"""Linear observation operators A with their adjoints: <A x, y> = <x, A^T y>."""
+"""Observation operators A: any map from an event to m numbers, and linear ones with adjoints: <A x, y> = <x, A^T y>."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 
-class LinearOperator(ABC):
-    """A linear map from an event to m numbers. Both directions are differentiable and batched."""
+class Operator(ABC):
+    """A map from an event to m numbers, batched: row n of the result depends on row n of x alone.
+
+    `linear` and `differentiable` say what methods may ask of it.
+    """
 
     event: tuple[int, ...]
     m: int
+    linear = False
+    differentiable = True
 
     @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:
-        """A x, shape (N, *event) -> (N, m)."""
+        """A(x), shape (N, *event) -> (N, m)."""
+
+    def at(self, x: Tensor) -> tuple[Tensor, "LinearOperator"]:
+        """A(x) with shape (N, m), and the derivative dA/dx at each row of x (N, *event), as an operator on N rows."""
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            value = self(x)
+        return value.detach(), Jacobian(x, value)
+
+
+class Function(Operator):
+    """Any torch function of an event: a solver followed by sensors, a saturating instrument, a daily maximum.
+
+    Arguments:
+        function: shape (N, *event) -> (N, m), row by row.
+        event: shape of one x.
+        m: numbers that it returns for each row.
+        differentiable: whether torch can differentiate it; False for black boxes.
+    """
+
+    def __init__(self, function: Callable[[Tensor], Tensor], event: tuple[int, ...], m: int, differentiable=True):
+        self.function, self.event, self.m, self.differentiable = function, tuple(event), m, differentiable
+
+    def __call__(self, x: Tensor) -> Tensor:
+        value = self.function(x)
+        if value.shape != (len(x), self.m):
+            raise ValueError(
+                f"the function must return shape ({len(x)}, {self.m}) for x of shape {tuple(x.shape)}; "
+                f"it returned {tuple(value.shape)}"
+            )
+        return value
+
+
+class LinearOperator(Operator):
+    """A linear map from an event to m numbers. Both directions are differentiable and batched."""
+
+    linear = True
 
     @abstractmethod
     def adjoint(self, y: Tensor) -> Tensor:
         """A^T y, shape (N, m) -> (N, *event)."""
 
+    def at(self, x: Tensor) -> tuple[Tensor, "LinearOperator"]:
+        """A x with shape (N, m), and A itself; x (N, *event)."""
+        return self(x), self
+
     def rows(self, dtype: torch.dtype, device: torch.device | str = "cpu") -> Tensor:
         """The rows of A, with shape (m, *event)."""
         return self.adjoint(torch.eye(self.m, dtype=dtype, device=device))
+
+
+class Jacobian(LinearOperator):
+    """dA/dx at N given rows, applied row by row: to u by two backward passes, to y by one.
+
+    Arguments:
+        x: where A was evaluated, requiring gradients, with shape (N, *event).
+        value: A(x) with its graph, with shape (N, m).
+    """
+
+    def __init__(self, x: Tensor, value: Tensor):
+        self.x, self.value, self.event, self.m = x, value, tuple(x.shape[1:]), value.shape[1]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        with torch.enable_grad():  # J u is the derivative of <J^T v, u> by v
+            v = torch.zeros_like(self.value, requires_grad=True)
+            (pulled,) = torch.autograd.grad(self.value, self.x, v, retain_graph=True, create_graph=True)
+        return torch.autograd.grad(pulled, v, x.to(pulled), retain_graph=True)[0]
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return torch.autograd.grad(self.value, self.x, y.to(self.value), retain_graph=True)[0]
 
 
 class Matrix(LinearOperator):
@@ -81,3 +148,39 @@ class ThroughCodec(LinearOperator):
 
     def adjoint(self, y: Tensor) -> Tensor:
         return self.codec.decode_adjoint(self.operator.adjoint(y))
+
+
+class Scaled(LinearOperator):
+    """W A for a square matrix W: for example data whitened by the inverse root of their noise covariance.
+
+    Arguments:
+        operator: A.
+        matrix: W, with shape (m, m).
+    """
+
+    def __init__(self, operator: LinearOperator, matrix: Tensor):
+        self.operator, self.matrix, self.event, self.m = operator, matrix, tuple(operator.event), operator.m
+
+    def __call__(self, x: Tensor) -> Tensor:
+        seen = self.operator(x)
+        return seen @ self.matrix.T.to(seen)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self.operator.adjoint(y @ self.matrix.to(y))
+
+
+class Decoded(Operator):
+    """A(decode(z)): an operator on physical windows seen from diffusion space, where A or the codec is not linear.
+
+    Arguments:
+        operator: A on physical windows (C, T, *S).
+        codecs: bound to the times of each of B windows; rows of z run over members within windows.
+    """
+
+    def __init__(self, operator: Operator, codecs: list):
+        self.operator, self.codecs, self.event, self.m = operator, codecs, tuple(codecs[0].event), operator.m
+        self.differentiable = operator.differentiable
+
+    def __call__(self, x: Tensor) -> Tensor:
+        parts = x.split(len(x) // len(self.codecs))
+        return self.operator(torch.cat([codec.decode(z) for codec, z in zip(self.codecs, parts, strict=True)]))

@@ -1,0 +1,7 @@
+"""The shipped posterior methods by name, and what each needs of an observation; see `PosteriorMethod.needs`."""
+
+METHODS = {
+    "mmps": "gradient",
+    "smc": "linear",
+    "dps": "gradient",
+}
