@@ -33,7 +33,7 @@ class SmokeGenerator(Generator):
     title = "Smoke among obstacles under random controls"
     equation = "d_t + div(w d) = 0, div w = 0, w = control in the rim; with inertia: w_t + (w . grad) w = -grad p"
     law = "WDNO's: a square of smoke above the lower wall; in the rim noisy velocities along a path to the target exit"
-    boundary = "closed box, obstacles inside, exits that take smoke out"
+    boundary = "box with open sides, obstacles inside, exits that take smoke out"
     solver = "staggered grid, exact projection, smoke in flux form (order 2 where smooth), float64"
     block = 2
 

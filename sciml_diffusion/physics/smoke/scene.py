@@ -147,13 +147,14 @@ WDNO_TARGET = 1  # the exit that the control aims at
 
 
 def wdno_scene(n: int = 64) -> Scene:
-    """The smoke scene of WDNO: a closed box, inner walls with seven gaps, an exit behind each, a rim for control.
+    """The smoke scene of WDNO: a box with open sides, inner walls with seven gaps, an exit behind each, a control rim.
 
     Walls, exits (the second is the target) and the rim outside [16, 112)^2 are those of the public generator, in units
-    of length of a 128 x 128 box; one unit of time is one of its steps, so a run lasts 256, stored every 8. Source: Hu
-    et al., Wavelet Diffusion Neural Operator, ICLR 2025. Ours: 128 cells on an axis, where the generator has 127 and
-    128 faces; on coarser grids a cell is solid where a wall touches it (walls are one cell thick at every n), and
-    belongs to an exit where its centre lies in it and no wall does.
+    of length of a 128 x 128 box; its sides are open, so that air which the rim drives upwards can leave and draws the
+    air inside after it. One unit of time is one of its steps: a run lasts 256, stored every 8. Source: Hu et al.,
+    Wavelet Diffusion Neural Operator, ICLR 2025. Ours: 128 cells on an axis, where the generator has 127 and 128 faces;
+    on coarser grids a cell is solid where a wall touches it (walls are one cell thick at every n), and belongs to an
+    exit where its centre lies in it and no wall does.
 
     Arguments:
         n: cells on an axis, >= 32.
@@ -175,4 +176,4 @@ def wdno_scene(n: int = 64) -> Scene:
         exits.append(rows[:, None] & columns & ~solid)
     inside = torch.from_numpy((centres > 16) & (centres < 112))
     rim = ~(inside[:, None] & inside) & ~solid
-    return Scene(solid, (float(WDNO_LENGTH),) * 2, (), torch.stack(exits), rim)
+    return Scene(solid, (float(WDNO_LENGTH),) * 2, SIDES, torch.stack(exits), rim)

@@ -1,5 +1,6 @@
 """Initial smoke and controls by the law of WDNO's smoke data, one stream for each sample."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,8 @@ from .scene import WDNO_LENGTH, Scene
 
 EDGE = 11  # of the square of smoke, in units of length
 NOISE_CELLS = 64  # cells on an axis of the stored data, on which the control's noise lives
-DURATION = 256.0
+DURATION = 256.0  # and the number of the generator's steps
+RISE = 0.2  # velocity of the air along y at the start
 
 
 def way_path(seed: int, sample: int) -> np.ndarray:
@@ -34,7 +36,7 @@ def way_path(seed: int, sample: int) -> np.ndarray:
 
 
 def wdno_smoke(scene: Scene, seed: int, samples: Sequence[int]) -> Tensor:
-    """Initial fields with shape (B, 3, Y, X), float64: a square of smoke of density 1 in still air.
+    """Initial fields with shape (B, 3, Y, X), float64: a square of smoke of density 1 in air that rises at 0.2.
 
     The square has the edge 11 and a corner at the first point of `way_path`; a cell holds the share of it that the
     square covers, so the same smoke lies on every grid.
@@ -51,6 +53,7 @@ def wdno_smoke(scene: Scene, seed: int, samples: Sequence[int]) -> Tensor:
             for n, length, corner in zip(scene.sizes, scene.size, way_path(seed, sample)[0], strict=True)
         ]
         u0[row, 0] = shares[0][:, None] * shares[1]
+    u0[:, 1] = RISE
     return u0 * ~scene.solid
 
 
@@ -60,10 +63,11 @@ def wdno_control(
     """Velocities in the rim, float64, that lead the smoke along `way_path` within 256 units of time.
 
     On each of the four legs the mean velocity is the leg's direction at the speed path / 256, times U(2, 5) along x
-    and 5 along y, redrawn as N(v, |v| / 4). Where a leg begins, the air of the rim gets N(v, |v| / 10); else it drifts
-    by N(0, 0.1) in each unit of time; then the whole flow is projected. The control is what the rim has then, so that
-    a run which holds it follows the same flow. This is the law of WDNO's generator; ours: legs begin with frames, a
-    frame's drift is drawn at once, and noise lives on a 64 x 64 lattice, repeated to the scene's cells.
+    and 5 along y, redrawn as N(v, |v| / 4). Where a leg begins, the air of the rim is given N(v, |v| / 10); else what
+    the rim has, which drifts by N(0, 0.1) in each unit of time. This is the law of WDNO's generator, which projects the
+    flow 256 times, once in each unit of time. Ours: legs begin with frames, a frame's drift is drawn at once, noise
+    lives on a 64 x 64 lattice, repeated to the scene's cells, and what the rim is given is held until the next frame,
+    as where WDNO runs a stored control again (its generator gives a leg's velocity in one step only).
 
     Arguments:
         scene: as `wdno_scene` makes it.
@@ -76,18 +80,21 @@ def wdno_control(
     rows, columns = (torch.arange(n) * NOISE_CELLS // n for n in scene.sizes)
     streams = [np.random.default_rng([seed, sample, 1]) for sample in samples]
     legs = [_legs(way_path(seed, sample), frames, draw) for sample, draw in zip(samples, streams, strict=True)]
-    w = tuple(torch.zeros(len(samples), *mask.shape, dtype=torch.float64) for mask in scene.openness())
-    kept = []
+    flow = tuple(
+        torch.full((len(samples), *m.shape), r, dtype=torch.float64)
+        for m, r in zip(scene.openness(), (RISE, 0.0), strict=True)
+    )
+    given = []
     for k in range(frames):
         noise = np.stack([draw.standard_normal((2, NOISE_CELLS, NOISE_CELLS)) for draw in streams])
         noise = torch.from_numpy(noise)[..., rows[:, None], columns]
         v = torch.from_numpy(np.stack([mean[leg[k]] for mean, leg in legs]))[..., None, None]
         turns = torch.tensor([k == 0 or leg[k] != leg[k - 1] for _, leg in legs])[:, None, None, None]
-        air = torch.stack(to_centres(w), 1)
-        air = torch.where(turns, v + v.abs() / 10 * noise, air + 0.1 * interval**0.5 * noise)
-        w = projection(set_in_rim(w, air * scene.rim, scene))
-        kept.append(torch.stack(to_centres(w), 1) * scene.rim)
-    return Control(torch.stack(kept, 2), interval, "velocity")
+        drifted = torch.stack(to_centres(flow), 1) + 0.1 * interval**0.5 * noise
+        given.append(torch.where(turns, v + v.abs() / 10 * noise, drifted) * scene.rim)
+        for _ in range(math.ceil(interval) if k < frames - 1 else 0):
+            flow = projection(set_in_rim(flow, given[-1], scene))
+    return Control(torch.stack(given, 2), interval, "velocity")
 
 
 def _legs(path: np.ndarray, frames: int, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
