@@ -35,6 +35,17 @@ class Denoiser(nn.Module, ABC):
         """
         return None
 
+    def within(self, sigma: Tensor) -> Covariance | None:
+        """The part of Cov[x | x_t] that all x_t share at one noise level (shape ()), None if unknown: the surrogate.
+
+        A mixture knows it though it has no surrogate: what is left is `between` its modes, and depends on x_t.
+        """
+        return self.surrogate(sigma)
+
+    def between(self) -> Tensor | None:
+        """Fields u_k with Cov[x] = within(infinity) + sum_k u_k u_k^T, with shape (r, *event); None where r = 0."""
+        return None
+
     @property
     def nearly_linear(self) -> bool:
         """Whether Cov[x | x_t] hardly depends on x_t, so that guidance may take the surrogate's for it."""

@@ -114,6 +114,12 @@ class CountedDenoiser(Denoiser):
     def surrogate(self, sigma: Tensor):
         return self.inner.surrogate(sigma)
 
+    def within(self, sigma: Tensor):
+        return self.inner.within(sigma)
+
+    def between(self) -> Tensor | None:
+        return self.inner.between()
+
     @property
     def nearly_linear(self) -> bool:
         return self.inner.nearly_linear
