@@ -1,5 +1,7 @@
 """Guidance: a denoiser of x | y made from a denoiser of x, so that any sampler can carry the data."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -8,18 +10,23 @@ from ..observations.observation import Observation
 from ..samplers.streams import MemberStreams
 from .gaussian_step import Factor, GaussianStep, IsotropicStep
 from .krylov import conjugate_residuals
+from .local_step import LocalStep, over, prior_noise
 
 COVARIANCES = ("auto", "surrogate", "jacobian")
 KEPT = 2  # factors that are kept: Heun asks twice for each noise level
+CHEAP = 64  # most products of one solve where none passes through the network
 
 
 class MomentMatched(Denoiser):
     """E[x | x_t, y] where x | x_t ~ N(D, V): D_y = D + V A^T (R + A V A^T)^{-1} (y - A D).
 
+    Where A is not linear or the noise not Gaussian, D_y is the most probable x of N(D, V) p(y | A(x)) instead, and
+    `draw` a randomised optimum: see `LocalStep`, which is exact again in the linear-Gaussian case.
+
     Two choices of V. `surrogate`: the E_sigma that the denoiser states, shared by all members; one factorisation for
     each noise level and no pass through the network but D. `draw` is then the exact conditional draw from N(D, E) | y
     and `start` that from N(mean, C) | y, so the ancestral sampler is exact for a Gaussian prior at every number of
-    steps. `jacobian`: V = sigma^2 dD/dx_t, the covariance that the denoiser itself implies, by vector-Jacobian products
+    steps: the Gaussian-covariance twist. `jacobian`: V = sigma^2 dD/dx_t, the covariance that the denoiser itself implies, by vector-Jacobian products
     within conjugate residuals; `draw` adds to D_y the conditional spread of the surrogate where there is one, or of an
     isotropic law with the variance within one mode where the denoiser knows that.
 
@@ -30,8 +37,9 @@ class MomentMatched(Denoiser):
         observation: y, with shape (B, m); rows of x_t run over members within the B windows.
         covariance: "surrogate", "jacobian", or "auto": the surrogate where the denoiser has one
             and is nearly linear.
-        tolerance: relative residual at which the iteration of a member stops (jacobian).
-        iterations: most vector-Jacobian products for one D_y, its last one not counted (jacobian).
+        tolerance: relative residual at which the iteration of a member stops (jacobian, or data that bend).
+        iterations: most vector-Jacobian products for one solve, its last one not counted (jacobian).
+        rounds: Gauss-Newton steps for one D_y (data that bend).
 
     Raises:
         ValueError: where the covariance is unknown, or the surrogate of a denoiser is asked for that has none.
@@ -44,6 +52,7 @@ class MomentMatched(Denoiser):
         covariance: str = "auto",
         tolerance: float = 1e-3,
         iterations: int = 32,
+        rounds: int = 4,
     ):
         super().__init__()
         if covariance not in COVARIANCES:
@@ -55,11 +64,16 @@ class MomentMatched(Denoiser):
         shared = stated and denoiser.nearly_linear
         self.stated, self.exact_jacobian = stated, covariance == "jacobian" or (covariance == "auto" and not shared)
         self.tolerance, self.iterations = tolerance, iterations
+        products = iterations if self.exact_jacobian else CHEAP
+        bends = not observation.linear_gaussian
+        self.local = LocalStep(observation, rounds, tolerance, products) if bends else None
         self._steps: dict = {}
         self._factors: dict[float, Factor] = {}
 
     def forward(self, x_t: Tensor, sigma: Tensor) -> Tensor:
         """Returns D_y(x_t, sigma), with shape (N, *event); sigma of shape ()."""
+        if self.local is not None:
+            return self.local.fit(*self._moments(x_t, sigma)).mode
         if self.exact_jacobian:
             return self._pulled(x_t, sigma)
         return self._step(x_t).mean(self.inner(x_t, sigma), self._factor(sigma, x_t))
@@ -70,11 +84,18 @@ class MomentMatched(Denoiser):
         if mean is None or not self.stated:
             return self.inner.start(sigma, streams)
         mean = mean.to(streams.dtype).expand(streams.rows, *self.event)
-        x = self._step(mean).draw(mean, self._factor(torch.full_like(sigma, torch.inf), mean), streams)
+        far = torch.full_like(sigma, torch.inf)
+        if self.local is not None:
+            prior = self.inner.surrogate(far)
+            x = self.local.draw(mean, prior.apply, prior_noise(prior, mean, streams), streams)
+        else:
+            x = self._step(mean).draw(mean, self._factor(far, mean), streams)
         return x + sigma * streams.normal(self.event)
 
     def draw(self, x_t: Tensor, sigma: Tensor, streams: MemberStreams) -> Tensor:
         """Draws x | x_t, y, with shape (N, *event); sigma of shape ()."""
+        if self.local is not None:
+            return self._local_draw(x_t, sigma, streams)
         if not self.exact_jacobian:
             return self._step(x_t).draw(self.inner(x_t, sigma), self._factor(sigma, x_t), streams)
         mean = self._pulled(x_t, sigma)
@@ -82,6 +103,29 @@ class MomentMatched(Denoiser):
             return mean + self._step(x_t).spread(self._factor(sigma, x_t), streams)
         within = getattr(self.inner, "within_variance", None)
         return mean if within is None else mean + self._step(x_t, IsotropicStep).spread(within(x_t, sigma), streams)
+
+    def _moments(self, x_t: Tensor, sigma: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """D and u -> V u."""
+        if not self.exact_jacobian:
+            return self.inner(x_t, sigma), self.inner.surrogate(sigma).apply
+        mean, pull = self.inner.vjp(x_t, sigma)
+        return mean, lambda u: sigma**2 * pull(u)
+
+    def _local_draw(self, x_t: Tensor, sigma: Tensor, streams: MemberStreams) -> Tensor:
+        """As `draw`, for data that bend."""
+        mean, covariance = self._moments(x_t, sigma)
+        stated = self.inner.surrogate(sigma)
+        zeta = None if stated is None else prior_noise(stated, x_t, streams)
+        if not self.exact_jacobian:
+            return self.local.draw(mean, covariance, zeta, streams)
+        x = self.local.fit(mean, covariance).mode
+        if stated is not None:
+            return x + self.local.spread(x, stated.apply, zeta, streams)
+        within = getattr(self.inner, "within_variance", None)
+        if within is None:
+            return x
+        w = over(within(x_t, sigma), x_t)
+        return x + self.local.spread(x, lambda u: w * u, w.sqrt() * streams.normal(self.event), streams)
 
     def _pulled(self, x_t: Tensor, sigma: Tensor) -> Tensor:
         """D + sigma^2 J A^T w, (R + sigma^2 A J A^T) w = y - A D; solved in units of the noise, I + ..., for speed."""

@@ -16,12 +16,14 @@ from .guidance import MomentMatched
 class MMPS(PosteriorMethod):
     """Any sampler on the denoiser of `MomentMatched`; members are independent and carry no weights.
 
-    Exact for a Gaussian prior with the ancestral sampler and the surrogate covariance, at any number of steps;
-    an approximation elsewhere, whose error more members do not mend: see `TwistedSMC`.
+    Takes any observation that can be differentiated; see `LocalStep` for data that bend. With covariance="surrogate" it
+    is the Gaussian-covariance twist: one pass through the network for each step. Exact for a Gaussian prior and linear
+    data with the ancestral sampler and the surrogate covariance, at any number of steps; an approximation elsewhere,
+    whose error more members do not mend: see `TwistedSMC`.
 
     Arguments:
         sigmas: noise grid, ending in 0, with shape (n + 1,).
-        covariance, tolerance, iterations: see `MomentMatched`.
+        covariance, tolerance, iterations, rounds: see `MomentMatched`.
         sampler: class of the sampler.
     """
 
@@ -33,14 +35,15 @@ class MMPS(PosteriorMethod):
         covariance: str = "auto",
         tolerance: float = 1e-3,
         iterations: int = 4,
+        rounds: int = 4,
         sampler: type[Sampler] = Ancestral,
     ):
         super().__init__(sigmas)
-        self.covariance, self.tolerance, self.iterations, self.sampler = covariance, tolerance, iterations, sampler
+        self.arguments, self.sampler = (covariance, tolerance, iterations, rounds), sampler
 
     def run(
         self, denoiser: Denoiser, observation: Observation, streams: MemberStreams, callback: Callable[[int], None]
     ) -> tuple[Tensor, None, dict]:
         """Members of shape (B K, *event); no weights."""
-        guided = MomentMatched(denoiser, observation, self.covariance, self.tolerance, self.iterations)
+        guided = MomentMatched(denoiser, observation, *self.arguments)
         return self.sampler(self.sigmas)(guided, streams, callback), None, {}
