@@ -10,6 +10,8 @@ reaches an error; `ratio` is ours over the best peer.
 The public recipe is that of FNO's data: Crank-Nicolson and forward Euler with h = 1e-4, timed over 200 steps and
 scaled.
 
+The rows `throughput` are those of solver_throughput.py, on a GPU where there is one.
+
 Peers (exponax, jax-cfd) live in an environment of their own: `--make-peers` creates benchmarks/.peers with pip, or
 `--peers PYTHON` names an interpreter that has them; without either they are left out.
 
@@ -28,61 +30,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from common import ROOT, Report, parser
-
-from sciml_diffusion.physics.burgers import Burgers
-from sciml_diffusion.physics.grid import Grid
-from sciml_diffusion.physics.navier_stokes import NavierStokes
+from solver_throughput import rows as throughput
+from speed_problems import BATCHES, problems
 
 PEERS = ROOT / "benchmarks" / ".peers"
-BATCHES = (1, 64)
 TARGETS = (1e-3, 1e-5, 1e-7)
 OURS = ("etdrk4", "etdrk2")
 RECIPE_STEPS, RECIPE_TIMED = 10000, 200
-
-
-def vortices(samples: int, points: int) -> torch.Tensor:
-    """Random modes |k| <= 3 of rms 3, with shape (B, 1, points, points)."""
-    rng, place = np.random.default_rng(0), 2 * math.pi * np.arange(points) / points
-    y, x = np.meshgrid(place, place, indexing="ij")
-    w = np.zeros((samples, points, points))
-    for ky in range(-3, 4):
-        for kx in range(4):
-            if 0 < kx * kx + ky * ky <= 9:
-                a, b = rng.standard_normal((2, samples, 1, 1))
-                w += a * np.cos(kx * x + ky * y) + b * np.sin(kx * x + ky * y)
-    return torch.from_numpy(3 * w / w.std((1, 2), keepdims=True))[:, None]
-
-
-def waves(samples: int, points: int) -> torch.Tensor:
-    """Random modes k <= 4 of rms 0.7, with shape (B, 1, points)."""
-    rng, x = np.random.default_rng(1), np.arange(points) / points
-    u = np.zeros((samples, points))
-    for k in range(1, 5):
-        a, b = rng.standard_normal((2, samples, 1)) / k
-        u += a * np.cos(2 * math.pi * k * x) + b * np.sin(2 * math.pi * k * x)
-    return torch.from_numpy(0.7 * u / u.std(1, keepdims=True))[:, None]
-
-
-def problems(quick: bool) -> dict[str, dict]:
-    """Solver, initial fields, numbers of steps and parameters of each problem."""
-    n, m = (64, 256) if quick else (128, 1024)
-    torus = Grid.periodic((n, n), (2 * math.pi, 2 * math.pi), ("y", "x"))
-    line = Grid.periodic((m,), (1.0,))
-    flow, shock = {"nu": 0.02}, {"nu": 0.005}
-    return {
-        "navier-stokes": {
-            "u0": vortices(max(BATCHES), n),
-            "make": lambda scheme: NavierStokes(torus, flow["nu"], scheme=scheme),
-            "steps": [20, 40, 80] if quick else [80, 160, 320, 640],
-            **flow,
-        },
-        "burgers": {
-            "u0": waves(max(BATCHES), m),
-            "make": lambda scheme: Burgers(line, shock["nu"], scheme=scheme),
-            "steps": [400, 800, 1600] if quick else [1600, 3200, 6400],
-            **shock,
-        },
-    }
 
 
 def seconds_per_step(solver, u0: torch.Tensor, dt: float, steps: int, repeats: int = 3) -> float:
@@ -197,6 +151,8 @@ def main() -> None:
             for target in TARGETS:
                 if row := at_error(rows, name, batch, target):
                     report.add(**row)
+    for row in throughput("cuda" if torch.cuda.is_available() else "cpu", arguments.quick):
+        report.add(**row)
     report.write()
 
 
