@@ -64,6 +64,39 @@ class Kriging:
         return x + (residual @ self.gain).reshape(x.shape)
 
 
+class FieldMixturePosterior:
+    """sum_k w_k N(m_k, C) given y for a stationary C of many points: each mode kriged with one gain, nothing dense.
+
+    Arguments:
+        denoiser: the prior, with modes of one covariance.
+        observation: one window, y of shape (1, m).
+    """
+
+    def __init__(self, denoiser: MixtureDenoiser, observation: Observation):
+        field = GaussianDenoiser(torch.zeros_like(denoiser.means[0]), denoiser.basis, denoiser.variances[0])
+        self.kriging, self.observation, self.denoiser = Kriging(field, observation), observation, denoiser
+        rows = observation.operator.rows(F64).flatten(1)
+        s = rows @ self.kriging.cross.T + torch.diag(observation.std**2)
+        residual = observation.y - observation.operator(denoiser.means)
+        law = torch.distributions.MultivariateNormal(torch.zeros(len(s), dtype=F64), s)
+        joint = denoiser.log_weights + law.log_prob(residual)
+        self.log_evidence, self.weights = float(joint.logsumexp(0)), joint.softmax(0)
+        self.means = denoiser.means + (residual @ self.kriging.gain).reshape(denoiser.means.shape)
+
+    def std(self) -> Tensor:
+        """Pointwise standard deviation within a mode, with shape (*event)."""
+        return self.kriging.stationary_std()
+
+    def draw(self, members: int, generator: torch.Generator) -> Tensor:
+        """Exact draws: a mode, and a field about its mean; shape (members, *event)."""
+        k = torch.multinomial(self.weights, members, replacement=True, generator=generator)
+        return self.means[k] + self.kriging.draw(members, generator) - self.kriging.mean
+
+    def modes(self, x: Tensor) -> Tensor:
+        """Probability of each mode for a field x that is known without noise, shape (N, *event) -> (N, K)."""
+        return self.denoiser.log_joint(x, torch.tensor(1e-3, dtype=F64)).softmax(1)
+
+
 class MixturePosterior:
     """sum_k w_k N(m_k, C) given y: again a mixture, w'_k ∝ w_k N(y; A m_k, A C A^T + R), each mode kriged.
 
@@ -108,7 +141,7 @@ class Problem:
     denoiser: Denoiser
     observation: Observation
     sigma_range: tuple[float, float]
-    posterior: Kriging | MixturePosterior
+    posterior: Kriging | MixturePosterior | FieldMixturePosterior
 
     def sigmas(self, steps: int) -> Tensor:
         """The grid with the given number of steps; shape (steps + 1,)."""
@@ -171,6 +204,47 @@ def grf(axes: int, seed: int, n: int = 64) -> Problem:
     observation = Observation(operator, operator(x) + std * torch.randn(1, m, generator=g, dtype=F64), std)
     sigma_range = (0.01, 5 * math.sqrt(float(denoiser.variance.max())))
     return Problem(denoiser, observation, sigma_range, Kriging(denoiser, observation))
+
+
+BUMPS = ((10, 10), (10, 42), (32, 22), (32, 54), (54, 10), (54, 42))  # centres of the hidden bumps, in cells of 64
+
+
+def grfmix_prior(n: int = 64, height: float = 4.0) -> tuple[MixtureDenoiser, Tensor]:
+    """The Gaussian field plus six bumps of sign +-, radius 3 cells: 64 modes; and the signs of each, shape (64, 6)."""
+    field, cell = grf_prior(2, n), torch.arange(n, dtype=F64)
+    bumps = []
+    for a, b in BUMPS:
+        square = _square(cell, a * n / 64)[:, None] + _square(cell, b * n / 64)
+        bumps.append(torch.exp(-square / (2 * (3 * n / 64) ** 2)))
+    signs = 1 - 2 * torch.cartesian_prod(*[torch.arange(2.0, dtype=F64)] * len(BUMPS))
+    means = height * torch.einsum("kj,jab->kab", signs, torch.stack(bumps))[:, None]
+    return MixtureDenoiser(torch.zeros(64, dtype=F64), means, field.basis, field.variance[None]), signs
+
+
+def grfmix(seed: int, n: int = 64, sensors: int = 205, height: float = 4.0, noise: float = 1.0) -> Problem:
+    """Field plus six bumps of hidden sign, seen by point sensors (std 1) at least 7 of 64 cells from every centre.
+
+    What tells the sign of a bump is its faint rim, and the field that the sensors leave for it to stand on.
+    """
+    g = torch.Generator().manual_seed(seed + 300)
+    denoiser, _ = grfmix_prior(n, height)
+    cell = torch.arange(n)
+    square = torch.stack([_square(cell, c[0] * n / 64)[:, None] + _square(cell, c[1] * n / 64) for c in BUMPS])
+    allowed = (square.amin(0) >= (7 * n / 64) ** 2).flatten().nonzero()[:, 0]
+    index = allowed[torch.randperm(len(allowed), generator=g)[:sensors], None]
+    operator = Weighted(index, torch.ones(sensors, 1, dtype=F64), denoiser.event)
+    k = torch.randint(64, (1,), generator=g)
+    z = torch.randn(1, *denoiser.event, generator=g, dtype=F64)
+    x = denoiser.means[k] + denoiser.basis.inverse(denoiser.variances[0].sqrt() * z)
+    std = torch.full((sensors,), noise, dtype=F64)
+    observation = Observation(operator, operator(x) + std * torch.randn(1, sensors, generator=g, dtype=F64), std)
+    sigma_range = (0.01, 5 * math.sqrt(float(denoiser.variances.max())))
+    return Problem(denoiser, observation, sigma_range, FieldMixturePosterior(denoiser, observation))
+
+
+def _square(cell: Tensor, centre: float) -> Tensor:
+    """Squared periodic distance to a centre, shape (n,)."""
+    return ((cell - centre + len(cell) / 2) % len(cell) - len(cell) / 2) ** 2
 
 
 def small_gaussian(windows: int = 1, seed: int = 0, d: int = 6, m: int = 3) -> tuple[GaussianDenoiser, Observation]:

@@ -15,9 +15,9 @@ class MixtureDenoiser(Denoiser):
     """Closed-form denoiser of sum_k w_k N(m_k, C_k), C_k = B^T diag(v_k) B.
 
     r_k ∝ w_k N(x_t; m_k, C_k + sigma^2), d_k = m_k + C_k (C_k + sigma^2)^{-1} (x_t - m_k), D = sum_k r_k d_k.
-    Cov[x | x_t] = sum_k r_k (P_k + d_k d_k^T) - D D^T depends on x_t: there is no shared surrogate. Where the modes share
-    one C, P is shared (`within`), and all that the modes need is two products with the matrix of their means: the cost
-    is then O(N K d) without a tensor of N K d numbers.
+    Cov[x | x_t] = sum_k r_k (P_k + d_k d_k^T) - D D^T depends on x_t: there is no shared surrogate. Where modes have
+    one C, P is shared (`within`), and all that the modes need is two products with the matrix of their means: O(N K d)
+    operations without a tensor of N K d numbers.
 
     Arguments:
         log_weights: log w_k up to a constant, with shape (K,).
