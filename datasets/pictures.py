@@ -18,7 +18,6 @@ from sciml_diffusion.data.manifest import Manifest
 
 ROOT = Path(__file__).resolve().parent
 SHOWN = {"smoke": "density", "tracer": "concentration", "shallow-water": "h"}  # else the first field
-EARLY = {"smoke": (0, 2, 5, 10)}  # frames while there still is something to see
 
 
 def draw(name: str, ds, path: Path) -> None:
@@ -30,7 +29,7 @@ def draw(name: str, ds, path: Path) -> None:
         panels = [[(v, sample, 0) for sample in range(2) for v in ds.data_vars if "time" in ds[v].dims]]
     else:
         last = ds.sizes["time"] - 1
-        frames = EARLY[name] if name in EARLY else np.linspace(0, last, 4).round().astype(int)
+        frames = np.linspace(0, last, 4).round().astype(int)
         panels = [[(field, sample, frame) for frame in frames] for sample in range(2)]
     figure, axes = plt.subplots(len(panels), 4, figsize=(7.2, 1.95 * len(panels)), squeeze=False, layout="constrained")
     for row, line in zip(axes, panels, strict=True):

@@ -40,7 +40,8 @@ for name, problem in problems(True).items():
     assert 1 <= ratio < 4, (name, ratio)
 found = list(rows("cpu", True, most=1))
 assert [row["case"].split()[1] for row in found] == ["copy", *2 * ["navier-stokes"], *2 * ["burgers"]]
-assert all(row["trajectories_per_second"] * row["seconds"] == 1 and row["bandwidth_share"] > 0 for row in found[1:])
+assert all(abs(row["trajectories_per_second"] * row["seconds"] - 1) < 1e-12 for row in found[1:])
+assert all(row["bandwidth_share"] > 0 for row in found[1:])
 """
 
 
