@@ -17,13 +17,22 @@ from sciml_diffusion.inverse.dps import DPS
 from sciml_diffusion.inverse.mmps import MMPS
 from sciml_diffusion.inverse.smc import GaussianSurrogateSMC
 from sciml_diffusion.inverse.tsmc import TwistedSMC
+from sciml_diffusion.observations.averages import Averages
 from sciml_diffusion.observations.operators import Matrix, ThroughCodec, Weighted
+from sciml_diffusion.observations.spectral import SpectralBand, band
+from sciml_diffusion.observations.stacked import stack_operators
+from sciml_diffusion.observations.subsampling import block_means, every_nth
+from sciml_diffusion.physics.grid import Grid
 from sciml_diffusion.samplers.ode import Euler, Heun
 from sciml_diffusion.samplers.sde import Ancestral
 
 
 def _uniform(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
+
+
+def _circle() -> Grid:
+    return Grid.periodic((4,), (1.0,))
 
 
 def _orthonormal(*shape: int) -> Tensor:
@@ -105,6 +114,11 @@ OPERATORS: dict[str, Callable] = {  # made for events of shape (2, 3, 4)
     "matrix": lambda: Matrix(_uniform(5, 24), (2, 3, 4)),
     "weighted": lambda: Weighted(torch.tensor([[0, 5], [7, 7], [23, 1]]), _uniform(3, 2), (2, 3, 4)),
     "through-codec": lambda: ThroughCodec(Matrix(_uniform(5, 24), (2, 3, 4)), CODECS["standardise"]()),
+    "averages": lambda: Averages(_uniform(5, 4), (2, 3, 4), _uniform(5, 3), [0, 1, 1, 0, 1]),
+    "every-nth": lambda: every_nth((2, 3, 4), (2, 3)),
+    "block-means": lambda: block_means((2, 3, 4), (3, 2), 0.5 + _uniform(4)),
+    "spectral": lambda: SpectralBand(_circle(), (2, 3, 4), band((4,), 0, 2), channel=1, frames=[0, 2]),
+    "stacked": lambda: stack_operators([every_nth((2, 3, 4), (3, 3)), Matrix(_uniform(2, 24), (2, 3, 4))]),
 }
 
 CODECS: dict[str, Callable] = {  # affine, for windows (C, T, *S) = (2, 3, 4)

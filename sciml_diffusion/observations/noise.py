@@ -10,7 +10,7 @@ from torch import Tensor
 class Noise(ABC):
     """The law of y given the noise-free values h = A x, independent from sensor to sensor.
 
-    `m` is the number of sensors. A law states its log-density; guidance also needs a Gaussian that stands for it near h.
+    `m` is the number of sensors. A law states its log-density, and a Gaussian that stands for it near h, for guidance.
     """
 
     m: int
@@ -34,7 +34,7 @@ class Noise(ABC):
             return torch.autograd.grad(self.log_prob(y, h).sum(), h)[0]
 
     def local(self, y: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """The Gaussian that stands for the law near h: residual r and std s with r / s^2 = score, 1 / s^2 = information.
+        """The Gaussian that stands for the law near h: residual r, std s with r / s^2 = score, 1 / s^2 = information.
 
         So that log p(y | h + d) is about -(r - d)^2 / (2 s^2): shapes (N, m), (N, m) -> (N, m), (N, m).
         """

@@ -70,6 +70,16 @@ class LinearOperator(Operator):
         """The rows of A, with shape (m, *event)."""
         return self.adjoint(torch.eye(self.m, dtype=dtype, device=device))
 
+    def singular(self, dtype: torch.dtype, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+        """Singular values (m,), increasing, and left vectors U (m, m) of A = U S V^T; V^T x is S^-1 U^T A x.
+
+        With them (c A A^T + R)^-1 is a division for every c, where R = r I. From the m x m matrix A A^T in float64, so
+        that values below about 1e-8 of the largest are rounding; operators with orthogonal rows know them.
+        """
+        rows = self.rows(torch.float64, device)
+        square, left = torch.linalg.eigh(rows.flatten(1) @ rows.flatten(1).T)
+        return square.clamp_min(0).sqrt().to(dtype), left.to(dtype)
+
 
 class Jacobian(LinearOperator):
     """dA/dx at N given rows, applied row by row: to u by two backward passes, to y by one.
@@ -172,6 +182,8 @@ class Scaled(LinearOperator):
 class Decoded(Operator):
     """A(decode(z)): an operator on physical windows seen from diffusion space, where A or the codec is not linear.
 
+    Affine codecs may differ in their means alone.
+
     Arguments:
         operator: A on physical windows (C, T, *S).
         codecs: bound to the times of each of B windows; rows of z run over members within windows.
@@ -181,6 +193,15 @@ class Decoded(Operator):
         self.operator, self.codecs, self.event, self.m = operator, codecs, tuple(codecs[0].event), operator.m
         self.differentiable = operator.differentiable
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def _decode(self, x: Tensor) -> Tensor:
         parts = x.split(len(x) // len(self.codecs))
-        return self.operator(torch.cat([codec.decode(z) for codec, z in zip(self.codecs, parts, strict=True)]))
+        return torch.cat([codec.decode(z) for codec, z in zip(self.codecs, parts, strict=True)])
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.operator(self._decode(x))
+
+    def at(self, x: Tensor) -> tuple[Tensor, LinearOperator]:
+        if not self.codecs[0].affine:
+            return super().at(x)
+        value, slope = self.operator.at(self._decode(x.detach()))
+        return value, ThroughCodec(slope, self.codecs[0])
