@@ -174,5 +174,5 @@ def _from(function: Pointwise, floor: float, offset: float) -> Pointwise:
     edge = torch.tensor(floor - offset, dtype=torch.float64, requires_grad=True)
     with torch.enable_grad():
         (slope,) = torch.autograd.grad(function(edge), edge)
-    edge, slope = float(edge), float(slope)
+    edge, slope = float(edge.detach()), float(slope)
     return lambda h: function(h.clamp_min(edge)) + slope * (h - edge).clamp_max(0.0)
