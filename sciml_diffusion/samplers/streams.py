@@ -4,6 +4,7 @@ So an ensemble is the same for every batch split, device count and order. Number
 gives the same stream on every machine, and moved to the device.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 RESAMPLING = 2**32 - 1  # the key, in the place of a member, of the stream that an ensemble shares
+BLOCK = 1024  # numbers that a row draws at once when it is asked for few
 
 
 class MemberStreams:
@@ -29,6 +31,7 @@ class MemberStreams:
         self.seed, self.observations, self.members = seed, list(observations), list(members)
         self.dtype, self.device = dtype, device
         self._rows = [_generator(seed, b, k) for b in self.observations for k in self.members]
+        self._block, self._used = None, 0
         self._shared = [_generator(seed, b, RESAMPLING) for b in self.observations]
 
     @property
@@ -37,7 +40,17 @@ class MemberStreams:
         return len(self._rows)
 
     def normal(self, shape: Sequence[int]) -> Tensor:
-        """White noise with shape (B K, *shape)."""
+        """White noise with shape (B K, *shape); few numbers at a time come from blocks drawn ahead, row by row."""
+        count = math.prod(shape)
+        if count > BLOCK // 2:
+            return self._white(shape)
+        if self._block is None or self._used + count > BLOCK:
+            self._block, self._used = self._white((BLOCK,)), 0
+        out = self._block[:, self._used : self._used + count].reshape(self.rows, *shape)
+        self._used += count
+        return out
+
+    def _white(self, shape: Sequence[int]) -> Tensor:
         out = torch.empty(self.rows, *shape, dtype=self.dtype)
         for row, generator in zip(out, self._rows, strict=True):
             row.normal_(generator=generator)

@@ -1,5 +1,7 @@
 """Truth: for a Gaussian weights of 1 and the evidence N(y; A mu, A C A^T + R); for a mixture its own posterior."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from analytic import F64, Kriging, gmm2, grf, small_gaussian
@@ -104,9 +106,10 @@ def test_moment_matched_weights_are_constant_for_one_round_mode(steps):
 
 def test_collapse_is_said_in_words():
     problem = gmm2()
-    streams = MemberStreams(0, [0], range(8), F64)
-    with pytest.warns(UserWarning, match="the ensemble has collapsed: .* of 8"):
-        TwistedSMC(problem.sigmas(6), trigger=0.0).sample(problem.denoiser, problem.observation, streams)
+    sharp = replace(problem.observation, noise=torch.tensor([1e-3], dtype=F64))  # few steps cannot follow it
+    streams = MemberStreams(0, [0], range(64), F64)
+    with pytest.warns(UserWarning, match="the ensemble has collapsed: .* of 64"):
+        TwistedSMC(problem.sigmas(4), trigger=0.0).sample(problem.denoiser, sharp, streams)
 
 
 def test_a_denoiser_without_a_law_of_its_own_is_refused():
