@@ -31,7 +31,9 @@ from azula.sample import DDPMSampler
 from peer_prior import Prior
 from torch import Tensor
 
-SOLVED = 32  # as many iterations as sensors solve the system; with more sensors than this, these many do
+# As many iterations as sensors solve a system. Of 205 point sensors 32 leave 1.3 % of the correction at the largest
+# noise of grf-64x64, and less than 0.1 % below sigma = 8.
+SOLVED = 32
 
 
 class Rotated(Covariance):

@@ -26,6 +26,10 @@ from sciml_diffusion.denoisers.mixture import MixtureDenoiser
 
 PEERS = ROOT / "benchmarks" / ".peers-azula"
 AZULA = "azula==0.11.1"
+MANY_SENSORS = (  # those that differ, or end in a minute, where hundreds of points of a large field are observed
+    "azula-mmps", "azula-mmps-solved", "azula-dps-1", "azula-dps-0.3-each", "azula-pgdm", "azula-tmpd", "azula-tds",
+    "azula-jfps", "azula-diffpir",
+)  # fmt: skip
 Score = Callable[[torch.Tensor, torch.Tensor], dict[str, float]]
 
 
@@ -70,7 +74,7 @@ def peer_rows(
         members: by case.
         steps: noise levels, as many as denoiser calls.
         interpreter: of the peers' environment.
-        methods: names in azula_peers.py; all where empty.
+        methods: names in azula_peers.py; all where empty. `MANY_SENSORS` leaves out the slow ones.
         seed: of problem n is seed + 10 + n.
         scorer: makes, once for a problem, the function of members x (K, *event) and weights (K,) that scores them;
             `score_of` where not given.
