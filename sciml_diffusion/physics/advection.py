@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from .constants import Constants
 from .fourier import check_periodic, wavenumbers
 from .grid import Grid
-from .semilinear import Constants
 from .solver import Solver, State
 
 

@@ -2,10 +2,11 @@
 
 from torch import Tensor
 
+from .constants import Constants
 from .etdrk4 import ETDRK2, ETDRK4, Scheme
 from .fourier import check_periodic
 from .grid import Grid
-from .semilinear import Constants, Forcing, SemiLinear, advective_limit, second_order_limit
+from .semilinear import Forcing, SemiLinear, advective_limit, second_order_limit
 
 SCHEMES = {"etdrk4": ETDRK4, "etdrk2": ETDRK2}
 

@@ -5,10 +5,11 @@ import math
 import torch
 from torch import Tensor
 
+from .constants import Constants
 from .etdrk4 import CN_FE, ETDRK2, ETDRK4
 from .fourier import check_periodic, wavenumbers
 from .grid import Grid
-from .semilinear import Constants, Forcing, SemiLinear, advective_limit, second_order_limit
+from .semilinear import Forcing, SemiLinear, advective_limit, second_order_limit
 
 SCHEMES = {"etdrk4": ETDRK4, "etdrk2": ETDRK2, "cn-fe": CN_FE}
 

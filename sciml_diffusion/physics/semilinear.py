@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .constants import Constants
 from .etdrk4 import ETDRK4, Scheme
 from .fourier import DealiasedModes, check_periodic, wavenumbers
 from .grid import Grid
@@ -15,25 +16,6 @@ from .solver import Solver, State
 Forcing = Tensor | Callable[[float], Tensor] | None
 CHUNK = 2**16  # points of the samples that are advanced together on a CPU: their arrays stay in its cache
 ADVECTIVE_LIMIT = 1.3  # 2.8 / (2 pi / 3): RK4's imaginary axis over the largest dealiased wavenumber times the spacing
-
-
-class Constants:
-    """Tensors that are handed out in the precision and on the device of a state, converted once for each.
-
-    Arguments:
-        tensors: in float64 or complex128, of any shape.
-    """
-
-    def __init__(self, *tensors: Tensor):
-        self._exact = tuple(t.to(torch.promote_types(t.dtype, torch.complex64)) for t in tensors)
-        self._cast = {}
-
-    def like(self, v: Tensor) -> tuple[Tensor, ...]:
-        """The tensors with the dtype and on the device of v, complex and of any shape."""
-        key = (v.dtype, v.device)
-        if key not in self._cast:
-            self._cast[key] = tuple(t.to(v.device, v.dtype) for t in self._exact)
-        return self._cast[key]
 
 
 class SemiLinear(Solver):
@@ -108,7 +90,8 @@ class SemiLinear(Solver):
 
     def stepper(self, dt: float) -> Callable[[State, int], State]:
         """One step of length dt; see `Solver.stepper`."""
-        factors, source = Constants(*self.scheme.coefficients(self.linear, dt)), self._source()
+        factors = Constants(*(c.to(torch.complex128) for c in self.scheme.coefficients(self.linear, dt)))
+        source = self._source()
 
         def tendency(v: Tensor, force: Tensor | None) -> Tensor:
             return self.nonlinear(v) if force is None else self.nonlinear(v) + force

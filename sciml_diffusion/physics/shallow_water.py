@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .constants import Constants
 from .elliptic.laplacian import check_equispaced
 from .grid import Grid
 from .solver import Solver
@@ -62,10 +63,11 @@ class ShallowWater(Solver):
             raise ValueError(f"topography needs the shape {grid.sizes} or (B, *S); got {tuple(topography.shape)}")
         self.topography = torch.zeros(grid.sizes, dtype=torch.float64) if topography is None else topography
         corners = torch.as_tensor(grid.coordinates[self.y], dtype=torch.float64) - self.dy / 2
-        self._corners = corners[:, None] if self.y == -2 else corners  # y of corners and of v
-        self._open = torch.ones_like(self._corners)
+        corners = corners[:, None] if self.y == -2 else corners  # y of corners and of v
+        open_ = torch.ones_like(corners)
         if self.channel:
-            self._open[0] = 0
+            open_[0] = 0
+        self._constants = Constants(open_, corners, self.topography)
 
     def parameters_by_sample(self) -> tuple:
         """Rotation, friction, and topography where it differs."""
@@ -74,7 +76,7 @@ class ShallowWater(Solver):
     def rhs(self, u: Tensor, time: float = 0.0) -> Tensor:
         """(h_t, u_t, v_t) in units of the fields for each unit of time: shape (B, 3, *S) -> (B, 3, *S)."""
         h, u, v = u.unbind(1)
-        is_open = self._open.to(h)
+        is_open = self._constants.like(h)[0]
         v = v * is_open
         h_u, h_v = (h + self._west(h)) / 2, (h + self._south(h)) / 2
         flux_u, flux_v = h_u * u, h_v * v
@@ -121,9 +123,9 @@ class ShallowWater(Solver):
     def energy(self, u: Tensor) -> Tensor:
         """int h (u^2 + v^2) / 2 + g h (h / 2 + b) dx dy in the discrete form that is conserved: (B, 3, *S) -> (B,)."""
         h, u, v = u.unbind(1)
-        v = v * self._open.to(h)
+        v = v * self._constants.like(h)[0]
         kinetic = (h + self._west(h)) * u**2 / 4 + (h + self._south(h)) * v**2 / 4
-        potential = self.gravity * h * (h / 2 + self.topography.to(h))
+        potential = self.gravity * h * (h / 2 + self._constants.like(h)[2])
         return (kinetic + potential).sum((-1, -2)) * self.dx * self.dy
 
     def mass(self, u: Tensor) -> Tensor:
@@ -133,14 +135,14 @@ class ShallowWater(Solver):
     def potential_vorticity(self, u: Tensor) -> Tensor:
         """q = (v_x - u_y + f) / h at the corners (y_j - dy / 2, x_i - dx / 2): (B, 3, *S) -> shape (B, *S)."""
         h, u, v = u.unbind(1)
-        return self._vorticity((h + self._west(h)) / 2, u, v * self._open.to(h))
+        return self._vorticity((h + self._west(h)) / 2, u, v * self._constants.like(h)[0])
 
     def enstrophy(self, u: Tensor) -> Tensor:
         """Potential enstrophy int h q^2 / 2 dx dy over the corners that are not on walls: (B, 3, *S) -> (B,)."""
         h = u[:, 0]
         h_u = (h + self._west(h)) / 2
         density = (h_u + self._south(h_u)) / 4 * self.potential_vorticity(u) ** 2
-        return (density * self._open.to(h)).sum((-1, -2)) * self.dx * self.dy
+        return (density * self._constants.like(h)[0]).sum((-1, -2)) * self.dx * self.dy
 
     def _vorticity(self, h_u: Tensor, u: Tensor, v: Tensor) -> Tensor:
         relative = (v - self._west(v)) / self.dx - (u - self._south(u)) / self.dy
@@ -148,15 +150,15 @@ class ShallowWater(Solver):
 
     def _bernoulli(self, h: Tensor, u: Tensor, v: Tensor) -> Tensor:
         kinetic = (u**2 + self._east(u**2) + v**2 + self._north(v**2)) / 4
-        return self.gravity * (h + self.topography.to(h)) + kinetic
+        return self.gravity * (h + self._constants.like(h)[2]) + kinetic
 
     def _coriolis(self, like: Tensor) -> Tensor:
         """f at the corners, to broadcast over (B, *S)."""
-        return self._parameter("f0", like) + self._parameter("beta", like) * self._corners.to(like)
+        return self._parameter("f0", like) + self._parameter("beta", like) * self._constants.like(like)[1]
 
     def _parameter(self, name: str, like: Tensor) -> Tensor:
         value = self.parameters[name]
-        return torch.as_tensor(value, dtype=like.dtype, device=like.device).reshape(-1, 1, 1)
+        return value.to(like).reshape(-1, 1, 1) if isinstance(value, Tensor) else like.new_full((1, 1, 1), value)
 
     def _west(self, a: Tensor) -> Tensor:
         return a.roll(1, self.x)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .constants import Constants
 from .grid import Grid
 from .solver import Solver
 from .upwind import central_slope, limited_slope, upwind_flux
@@ -62,6 +63,7 @@ class Tracer(Solver):
         self.grid, self.source, self._slope = grid, source, limited_slope if limited else central_slope
         self.diffusivity, self.decay = (self._values(v, n) for v, n in ((diffusivity, "K"), (decay, "lambda")))
         self.inflow = self._values(inflow, None)
+        self._constants = Constants(self.diffusivity, self.decay, self.inflow)
         self.wind, self.spacings = wind_function(wind), grid.spacings
         self.max_speed = self._rate_of(wind) if max_speed is None else max_speed
         if isinstance(source, Tensor):
@@ -76,7 +78,7 @@ class Tracer(Solver):
         """c_t at a time, in concentration / time, on the stencils of the solver: shape (B, 1, *S), kept."""
         c = u[:, 0]
         gained = 0.0 if self.source is None else self._emission(time, c)
-        return (self._transport(c, time) - self.decay.to(c) * c + gained)[:, None]
+        return (self._transport(c, time) - self._constants.like(c)[1] * c + gained)[:, None]
 
     def stepper(self, dt: float):
         """One step of length dt on concentrations of shape (B, 1, *S)."""
@@ -101,11 +103,11 @@ class Tracer(Solver):
 
     def _transport(self, c: Tensor, time: float) -> Tensor:
         """-div(u c) + div(K grad c), with shape (B, *S)."""
-        change, k = 0.0, self.diffusivity.to(c)
+        change, (k, _, inflow) = 0.0, self._constants.like(c)
         for axis, w in enumerate(on_faces(self.wind(time), self.grid)):
             dim, h = axis - len(self.spacings), self.spacings[axis]
             periodic = self.grid.periods[axis] is not None
-            outside = None if periodic else (self.inflow.to(c),) * 2
+            outside = None if periodic else (inflow,) * 2
             flux = upwind_flux(c, w.to(c), dim, outside, slope=self._slope)
             steps, k_faces = _across(c, dim, periodic), _means(k, dim, periodic, c)
             change = change - (flux - k_faces * steps / h).diff(dim=dim) / h
@@ -113,7 +115,7 @@ class Tracer(Solver):
 
     def _react(self, c: Tensor, h: float, time: float) -> Tensor:
         """c e^{-lambda h} + s (1 - e^{-lambda h}) / lambda."""
-        decay = self.decay.to(c)
+        decay = self._constants.like(c)[1]
         kept = (-decay * h).exp()
         if self.source is None:
             return kept * c

@@ -140,6 +140,20 @@ def test_own_steps_agree_with_small_equal_steps():
         assert (solver.solve(fields, 0.1, 3) - solver.solve(fields, 0.1, 3, 64)).abs().mean() < 3e-4
 
 
+def test_own_steps_are_those_of_a_loop_that_looks_every_time(monkeypatch):
+    """The same bits as steps one by one; the host reads from the device a few times for a span, not at every step."""
+    for solver, fields in solvers(4):
+        state, left, count = solver.start(fields), torch.full((4, 1, 1), 0.3, dtype=torch.float64), 0
+        while (left > 0).any():
+            parts = (left / (solver.courant * solver.limits(state)).reshape(4, 1, 1)).ceil()
+            dt = torch.where(parts > 0, left / parts, 0)
+            state, left, count = torch.where(dt > 0, solver.advance(state, dt, 0.3 - left), state), left - dt, count + 1
+        reads, read = [], type(solver)._missing
+        monkeypatch.setattr(type(solver), "_missing", lambda *a, read=read, reads=reads: reads.append(0) or read(*a))
+        assert torch.equal(solver.solve(fields, 0.3, 2)[:, :, -1], solver.read(state))
+        assert len(reads) < 4 * math.log2(count) < count, (len(reads), count)
+
+
 def test_recomputed_gradients_are_the_same():
     """Checkpoints change memory, not gradients; with own steps and with equal ones."""
     for solver, fields in solvers(2):
@@ -194,5 +208,11 @@ def test_grids_and_boundaries_must_fit():
         FiniteVolumeBurgers(periodic_cells(16), -0.1)
     with pytest.raises(ValueError, match="gamma > 1"):
         Compressible(periodic_cells(16), gamma=1.0)
+    with pytest.raises(ValueError, match="eta has values for 3 samples and zeta for 2"):
+        Compressible(periodic_cells(16), eta=torch.ones(3), zeta=torch.ones(2))
+    with pytest.raises(ValueError, match=r"eta as a number or a tensor of shape \(B,\); got \(3,\)"):
+        Compressible(periodic_cells(16), eta=(3,), zeta=(2,))
+    with pytest.raises(ValueError, match="zeta as a number or a tensor .* got shape"):
+        Compressible(periodic_cells(16), zeta=torch.ones(2, 2))
     with pytest.raises(ValueError, match="'kinematic' or 'dynamic'"):
         Compressible(periodic_cells(16), viscosity="shear")

@@ -31,8 +31,8 @@ def ssprk3(rate: Callable[[Tensor], Tensor], u: Tensor, dt: Tensor) -> Tensor:
 
 def per_sample(value: float | Tensor, like: Tensor) -> Tensor:
     """A parameter with shape () or (B,), laid along the first axis of `like`, with shape (B, ...)."""
-    value = torch.as_tensor(value, dtype=like.dtype, device=like.device)
-    return value.reshape(-1, *(1,) * (like.ndim - 1))
+    shape = (-1, *(1,) * (like.ndim - 1))
+    return value.to(like).reshape(shape) if isinstance(value, Tensor) else like.new_full((1,) * like.ndim, value)
 
 
 class FiniteVolume(Solver):
@@ -119,34 +119,46 @@ class FiniteVolume(Solver):
         return torch.stack(kept, 2)
 
     def _span(self, state: Tensor, begin: float, length: float, spans: int) -> Tensor:
-        """The state after a span of time that starts at `begin`; `spans` of them share the memory for gradients."""
+        """The state after a span of time that starts at `begin`; `spans` of them share the memory for gradients.
+
+        Whether the span is over is read from the device only after half of the steps that seem to be missing, for
+        samples that have met its end wait unchanged.
+        """
 
         def run(state: Tensor, left: Tensor, most: float) -> tuple[Tensor, Tensor]:
-            while most > 0 and (left > 0).any():
-                dt = self._own_steps(state, left, begin + length)
-                after = self.advance(state, dt.to(state.dtype), (begin + length - left).to(state.dtype))
-                state, left, most = torch.where(dt > 0, after, state), left - dt, most - 1
+            parts = self._parts(state, left)
+            while most > 0 and (missing := self._missing(parts, left, begin + length)):
+                steps = min(max(missing // 2, 1), most)
+                for _ in range(steps):
+                    dt = torch.where((parts > 0) & (parts <= MOST_STEPS), left / parts, 0)
+                    after = self.advance(state, dt.to(state.dtype), (begin + length - left).to(state.dtype))
+                    state, left = torch.where(dt > 0, after, state), left - dt
+                    parts = self._parts(state, left)
+                most -= steps
             return state, left
 
         left = torch.full((len(state), *(1,) * (state.ndim - 1)), length, dtype=torch.float64, device=state.device)
         if not spans or not torch.is_grad_enabled():
             return run(state, left, math.inf)[0]
-        count = float((left / self._own_steps(state, left, begin + length)).max())
-        segment = max(1, math.isqrt(spans * math.ceil(count)))
+        segment = max(1, math.isqrt(spans * self._missing(self._parts(state, left), left, begin + length)))
         while (left > 0).any():
             state, left = recompute(run, state, left, segment, use_reentrant=False)
         return state
 
-    def _own_steps(self, state: Tensor, left: Tensor, end: float) -> Tensor:
-        """Steps of each sample, (B, 1, ...) in float64: equal parts of what is left, within the sample's limit."""
-        with torch.no_grad():
-            limit = self.courant * self.limits(state).to(torch.float64).reshape(left.shape)
-        parts = (left / limit).ceil().clamp(min=1)
-        bad = ~(parts <= MOST_STEPS)  # also where the limit is not a number
-        if bad.any():
-            sample = int(bad.flatten().nonzero()[0])
-            raise ValueError(
-                f"sample {sample} has no stable step at time {end - float(left.flatten()[sample]):.6g} (limit "
-                f"{float(limit.flatten()[sample]):.3g}); check the initial fields and the parameters"
-            )
-        return left / parts
+    @torch.no_grad()
+    def _parts(self, state: Tensor, left: Tensor) -> Tensor:
+        """Equal parts of what is left, (B, 1, ...) in float64, that each sample's limit allows; 0 where nothing is."""
+        limit = self.courant * self.limits(state).to(torch.float64).reshape(left.shape)
+        return (left / limit).ceil()
+
+    def _missing(self, parts: Tensor, left: Tensor, end: float) -> int:
+        """The largest number of parts; ValueError where a sample has too many, or a limit that is not a number."""
+        most = float(parts.max())
+        if most <= MOST_STEPS:
+            return int(most)
+        sample = int((~(parts <= MOST_STEPS)).flatten().nonzero()[0])
+        before = float(left.flatten()[sample])
+        raise ValueError(
+            f"sample {sample} has no stable step at time {end - before:.6g} (limit "
+            f"{before / float(parts.flatten()[sample]):.3g}); check the initial fields and the parameters"
+        )

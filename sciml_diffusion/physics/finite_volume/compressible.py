@@ -1,8 +1,11 @@
 """The compressible Euler and Navier-Stokes equations of an ideal gas on a line."""
 
+from numbers import Real
+
 import torch
 from torch import Tensor
 
+from ..constants import Constants
 from ..grid import Grid
 from ..solver import _check_finite
 from .base import FiniteVolume, per_sample, ssprk3
@@ -10,6 +13,8 @@ from .ghost import cells_of, pad
 from .positivity import check_positive, positive_flux
 from .riemann import conservative, hllc_flux, primitive, sound_speed
 from .slopes import face_values, limiter
+
+SIGNS = Constants(torch.tensor([[1.0], [-1.0], [1.0]]))  # of density, velocity and pressure in a mirror
 
 
 class Compressible(FiniteVolume):
@@ -54,6 +59,7 @@ class Compressible(FiniteVolume):
         limit: str = "mc",
     ):
         self.width = cells_of(grid, boundary, ("periodic", "outflow", "reflecting"), "Compressible")
+        _check_viscosities(eta, zeta)
         if not gamma > 1 or not all(bool((torch.as_tensor(value) >= 0).all()) for value in (eta, zeta)):
             raise ValueError(f"Compressible needs gamma > 1, eta >= 0 and zeta >= 0; got {gamma}, {eta} and {zeta}")
         if viscosity not in ("kinematic", "dynamic"):
@@ -105,8 +111,7 @@ class Compressible(FiniteVolume):
 
     def _pad(self, w: Tensor) -> Tensor:
         """Two ghost cells on either side; walls turn the velocity round: (B, 3, X) -> (B, 3, X + 4)."""
-        signs = torch.tensor([[1.0], [-1.0], [1.0]], dtype=w.dtype, device=w.device)
-        return pad(w, self.boundary, signs=signs)
+        return pad(w, self.boundary, signs=SIGNS.like(w)[0])
 
     def _rate(self, q: Tensor, dt: Tensor | None = None) -> Tensor:
         """Rates of (rho, rho u, E), shape (B, 3, X); with dt (B, 1, 1) no step of that length empties a cell."""
@@ -129,3 +134,18 @@ class Compressible(FiniteVolume):
         velocity = cells[:, 1:2]
         tau = self._face_viscosity(cells) * velocity.diff(dim=-1) / self.width
         return torch.cat([torch.zeros_like(tau), tau, 0.5 * (velocity[..., :-1] + velocity[..., 1:]) * tau], 1)
+
+
+def _check_viscosities(eta: float | Tensor, zeta: float | Tensor) -> None:
+    """Raises ValueError unless each is a number or a tensor with shape () or (B,), with one B."""
+    lengths = {}
+    for name, value in (("eta", eta), ("zeta", zeta)):
+        if not isinstance(value, Real | Tensor) or (isinstance(value, Tensor) and value.ndim > 1):
+            got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
+            raise ValueError(f"Compressible needs {name} as a number or a tensor of shape (B,); got {got}")
+        lengths[name] = len(value) if isinstance(value, Tensor) and value.ndim else 1
+    if 1 not in lengths.values() and lengths["eta"] != lengths["zeta"]:
+        raise ValueError(
+            f"eta has values for {lengths['eta']} samples and zeta for {lengths['zeta']}; give both for the same "
+            "samples, or one of them as a number"
+        )

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..constants import Constants
 from ..grid import Grid
 from .base import FiniteVolume, per_sample
 from .exponential import etdrk4_step
@@ -62,9 +63,10 @@ class ForcedBurgers(FiniteVolume):
         if control is not None and (control.ndim != 3 or control.shape[2] != points):
             raise ValueError(f"the control needs shape (B, K, {points}); got {tuple(control.shape)}")
         self.grid, self.nu, self.control, self.hold = grid, nu, control, hold
-        self.push = torch.zeros(1) if control is None else control.detach().abs().flatten(1).amax(1)  # max |f|
+        push = torch.zeros(1) if control is None else control.detach().abs().flatten(1).amax(1)  # max |f|
         modes = torch.arange(points + 2, dtype=torch.float64)
-        self.laplacian = -((2 / self.spacing * (math.pi / 2 * modes / (points + 1)).sin()) ** 2)
+        laplacian = -((2 / self.spacing * (math.pi / 2 * modes / (points + 1)).sin()) ** 2)
+        self._constants = Constants(laplacian, push)
 
     def parameters_by_sample(self) -> tuple:
         """Viscosity and control."""
@@ -90,7 +92,7 @@ class ForcedBurgers(FiniteVolume):
         def tendency(v: Tensor) -> Tensor:
             return _sines(self.advection(_values(v))) + constant
 
-        linear = per_sample(self.nu, state) * self.laplacian.to(state)
+        linear = per_sample(self.nu, state) * self._constants.like(state)[0]
         return _values(etdrk4_step(_sines(state), linear, dt, tendency))
 
     def limits(self, state: Tensor) -> Tensor:
@@ -98,8 +100,8 @@ class ForcedBurgers(FiniteVolume):
 
         t max |u| + t^2 max |f| = 2 dx. Steps are stable to 2.8 dx / max |u| on centred fluxes.
         """
-        speed = state.abs().flatten(1).amax(1)
-        return 4 * self.spacing / (speed + (speed**2 + 8 * self.spacing * self.push.to(speed)).sqrt())
+        speed, push = state.abs().flatten(1).amax(1), self._constants.like(state)[1]
+        return 4 * self.spacing / (speed + (speed**2 + 8 * self.spacing * push).sqrt())
 
     def pieces(self, duration: float, interval: float) -> int:
         """Controls in a frame's interval, or 1 where a control lasts for several intervals."""

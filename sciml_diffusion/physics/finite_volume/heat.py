@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..constants import Constants
 from .base import per_sample
 
 
@@ -23,7 +24,7 @@ class HeatFlow:
         self.points, self.ends = points, ends
         self.length = points if ends == "periodic" else 2 * points
         modes = torch.arange(self.length // 2 + 1, dtype=torch.float64)
-        self.eigenvalues = (2 / spacing * (math.pi * modes / self.length).sin()) ** 2
+        self._eigenvalues = Constants((2 / spacing * (math.pi * modes / self.length).sin()) ** 2)
 
     def flow(self, u: Tensor, nu: float | Tensor, time: Tensor) -> Tensor:
         """The solution after `time`, with the shape (B, C, X) of u.
@@ -35,5 +36,5 @@ class HeatFlow:
         """
         if self.ends != "periodic":
             u = torch.cat([u, u.flip(-1) if self.ends == "outflow" else -u.flip(-1)], -1)
-        decay = torch.exp(-per_sample(nu, u) * time * self.eigenvalues.to(u))
+        decay = torch.exp(-per_sample(nu, u) * time * self._eigenvalues.like(u)[0])
         return torch.fft.irfft(decay * torch.fft.rfft(u), n=self.length)[..., : self.points]

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ..constants import Constants
 from .faces import Velocity
 from .interpolate import interpolate, nodes, stencil
 from .scene import Scene
@@ -31,9 +32,9 @@ class Advection:
     def __init__(self, scene: Scene, scheme: str = "maccormack"):
         if scheme not in SCHEMES:
             raise ValueError(f"advection must be one of {SCHEMES}; got {scheme!r}")
-        self.scene, self.scheme, self._cast = scene, scheme, {}
+        self.scene, self.scheme = scene, scheme
         self.open_ends = [side in scene.open_sides for side in ("bottom", "top", "left", "right")]
-        self.valid = _valid(scene) if scene.solid.any() else None
+        self.valid = Constants(*_valid(scene)) if scene.solid.any() else None
 
     def velocity(self, carried: Velocity, by: Velocity, dt: float) -> Velocity:
         """Both components of a velocity carried by another: faces (v, u), shapes (B, Y + 1, X), (B, Y, X + 1) kept."""
@@ -93,17 +94,14 @@ class Advection:
         return share
 
     def _masks(self, like: Tensor) -> dict[str, Tensor]:
-        key = (like.dtype, like.device)
-        if key not in self._cast:
-            self._cast[key] = {kind: mask.to(like) for kind, mask in self.valid.items()}
-        return self._cast[key]
+        return dict(zip(OFFSETS, self.valid.like(like), strict=True))
 
 
-def _valid(scene: Scene) -> dict[str, Tensor]:
-    """Nodes that carry a value: fluid cells, and faces with fluid on at least one side."""
+def _valid(scene: Scene) -> tuple[Tensor, Tensor, Tensor]:
+    """Nodes v, u, c that carry a value: faces with fluid on at least one side, and fluid cells."""
     fluid = ~scene.solid
     v, u = fluid.new_zeros(fluid.shape[0] + 1, fluid.shape[1]), fluid.new_zeros(fluid.shape[0], fluid.shape[1] + 1)
     v[1:], u[:, 1:] = fluid, fluid
     v[:-1] |= fluid
     u[:, :-1] |= fluid
-    return {"v": v, "u": u, "c": fluid}
+    return v, u, fluid

@@ -48,7 +48,7 @@ class Control:
                 f"the control has {count} frames of {self.interval:g} on {tuple(self.values.shape[-2:])} cells; "
                 f"time {time:g} on {scene.sizes} cells was asked for"
             )
-        return self.values[:, :, frame] * scene.rim.to(self.values)
+        return self.values[:, :, frame] * scene.rim_like(self.values)
 
     def bound(self) -> float:
         """Largest absolute value."""
@@ -67,7 +67,7 @@ def set_in_rim(velocity: Velocity, values: Tensor, scene: Scene) -> Velocity:
         values: along y and x at cell centres, 0 outside the rim, with shape (B | 1, 2, Y, X).
         scene: has the rim.
     """
-    rim = scene.rim.to(values)[None]
+    rim = scene.rim_like(values)[None]
     means, shares = to_faces(values[:, 0], values[:, 1]), to_faces(rim, rim)  # a share is 0, 1/2 or 1
     faces = zip(velocity, means, shares, strict=True)
     return tuple(torch.where(share > 0, mean / share.clamp_min(0.5), q) for q, mean, share in faces)

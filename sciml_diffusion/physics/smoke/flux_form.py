@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ..constants import Constants
 from ..upwind import upwind_flux
 from .faces import Velocity, divergence
 from .scene import SIDES, Scene
@@ -23,7 +24,7 @@ class FluxForm:
     """
 
     def __init__(self, scene: Scene):
-        self.scene, self._cast = scene, {}
+        self.scene, self._masks = scene, Constants(*scene.openness())
 
     def density(self, c: Tensor, by: Velocity, dt: float) -> tuple[Tensor, Tensor]:
         """Density after dt, and how much of it left from each cell through open sides, both with shape (B, Y, X)."""
@@ -41,7 +42,7 @@ class FluxForm:
         return (c + 2 * three) / 3, (out_one + out_two) / 6 + 2 * out_three / 3
 
     def _stage(self, c: Tensor, by: Velocity, dt: float) -> tuple[Tensor, Tensor]:
-        open_v, open_u = self._masks(c)
+        open_v, open_u = self._masks.like(c)
         clean_y, clean_x = torch.zeros_like(c[:, :1]), torch.zeros_like(c[:, :, :1])
         flux = (
             upwind_flux(c, by[0], -2, (clean_y, clean_y), open_v),
@@ -63,12 +64,6 @@ class FluxForm:
         from_below, from_left = torch.cat([edge_y, share], 1), torch.cat([edge_x, share], 2)
         from_above, from_right = torch.cat([share, edge_y], 1), torch.cat([share, edge_x], 2)
         return v * torch.where(v > 0, from_below, from_above), u * torch.where(u > 0, from_left, from_right)
-
-    def _masks(self, like: Tensor) -> Velocity:
-        key = (like.dtype, like.device)
-        if key not in self._cast:
-            self._cast[key] = tuple(mask.to(like) for mask in self.scene.openness())
-        return self._cast[key]
 
 
 def outward_at_sides(flux: Velocity, scene: Scene) -> Tensor:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ..conjugate_gradients import conjugate_gradients
+from ..constants import Constants
 from .pressure import BoxPoisson, apply_poisson
 from .scene import Scene
 
@@ -26,7 +27,7 @@ class IterativePoisson:
     def __init__(self, scene: Scene, tolerance: float | None = None, iterations: int = 500):
         self.scene, self.tolerance, self.iterations = scene, tolerance, iterations
         self.box = BoxPoisson(scene.sizes, scene.spacings, scene.open_sides)
-        self.regions = scene.regions()
+        self.regions = Constants(scene.regions())
 
     def __call__(self, f: Tensor) -> Tensor:
         """p with -div(c grad p) = f, of mean zero in regions without a way out: shape (B, Y, X), kept."""
@@ -34,7 +35,7 @@ class IterativePoisson:
 
     def centre(self, p: Tensor) -> Tensor:
         """p less its mean over each region without a way out, with shape (B, Y, X)."""
-        regions = self.regions.to(p)
+        (regions,) = self.regions.like(p)
         means = torch.einsum("byx,ryx->br", p, regions) / regions.sum((1, 2))
         return p - torch.einsum("br,ryx->byx", means, regions)
 

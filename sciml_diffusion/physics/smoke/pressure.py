@@ -6,6 +6,7 @@ import torch
 from scipy.linalg import orth
 from torch import Tensor
 
+from ..constants import Constants
 from .faces import divergence, gradient
 from .scene import SIDES, Scene
 
@@ -30,14 +31,11 @@ class BoxPoisson:
         )
         total = l_y[:, None] + l_x
         self.inverse = torch.where(total > 1e-14 * total.max(), 1 / total, 0.0)
-        self._cast = {}
+        self._modes = Constants(self.v_y, self.v_x, self.inverse)
 
     def __call__(self, f: Tensor) -> Tensor:
         """p with -div grad p = f (less its mean where no side is open): shape (..., Y, X), kept."""
-        key = (f.dtype, f.device)
-        if key not in self._cast:
-            self._cast[key] = tuple(a.to(f) for a in (self.v_y, self.v_x, self.inverse))
-        v_y, v_x, inverse = self._cast[key]
+        v_y, v_x, inverse = self._modes.like(f)
         return v_y @ ((v_y.T @ f @ v_x) * inverse) @ v_x.T
 
 
@@ -66,6 +64,7 @@ class CapacitancePoisson:
     def __init__(self, scene: Scene, chunk: int = 64):
         self.scene, self.box = scene, BoxPoisson(scene.sizes, scene.spacings, scene.open_sides)
         self.first, self.second, self.scale, weight = closed_faces(scene)
+        self._faces = Constants(self.first, self.second, self.scale)
         m, cells = len(self.first), scene.solid.numel()
         s = torch.diag(1 / weight)
         for start in range(0, m, chunk):
@@ -76,26 +75,24 @@ class CapacitancePoisson:
         null = torch.from_numpy(orth((self._jumps(scene.regions()) * weight).T.numpy(), rcond=1e-10))
         plane = null @ null.T
         self.capacitance = torch.linalg.inv((s + s.T) / 2 + plane) - plane
-        self._cast = {}
+        self._inverse = Constants(self.capacitance)
 
     def __call__(self, f: Tensor) -> Tensor:
         """p with -div(c grad p) = f: shape (B, Y, X), kept; known up to a constant in regions without a way out."""
-        key = (f.dtype, f.device)
-        if key not in self._cast:
-            self._cast[key] = self.capacitance.to(f)
-        q = self._jumps(self.box(f)) @ self._cast[key]
+        q = self._jumps(self.box(f)) @ self._inverse.like(f)[0]
         return self.box(f + self._spread(q, f[0].numel()))
 
     def _jumps(self, p: Tensor) -> Tensor:
         """B' p: (B, Y, X) -> (B, m)."""
         flat = torch.nn.functional.pad(p.flatten(1), (0, 1))  # one cell more, p = 0, behind the sides
-        return (flat[:, self.first] - flat[:, self.second]) * self.scale.to(p)
+        first, second, scale = self._faces.like(p)
+        return (flat[:, first] - flat[:, second]) * scale
 
     def _spread(self, q: Tensor, cells: int) -> Tensor:
         """B q: (B, m) -> (B, Y, X)."""
-        q = q * self.scale.to(q)
-        flat = q.new_zeros(len(q), cells + 1).index_add(1, self.first.to(q.device), q)
-        flat = flat.index_add(1, self.second.to(q.device), -q)
+        first, second, scale = self._faces.like(q)
+        q = q * scale
+        flat = q.new_zeros(len(q), cells + 1).index_add(1, first, q).index_add(1, second, -q)
         return flat[:, :cells].unflatten(1, self.scene.sizes)
 
 

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from ..constants import Constants
 from .faces import Velocity, divergence, gradient
 from .iterative import IterativePoisson
 from .pressure import BoxPoisson, CapacitancePoisson, closed_faces
@@ -23,7 +24,7 @@ class Projection:
     """
 
     def __init__(self, scene: Scene, solve=None):
-        self.scene, self._cast = scene, {}
+        self.scene, self._masks = scene, Constants(*scene.openness())
         closed = len(closed_faces(scene)[0])
         if solve is not None:
             self.solve = solve
@@ -42,7 +43,4 @@ class Projection:
 
     def masks(self, like: Tensor) -> Velocity:
         """Openness of the faces, 1 or 0, in the dtype and on the device of a tensor of any shape."""
-        key = (like.dtype, like.device)
-        if key not in self._cast:
-            self._cast[key] = tuple(mask.to(like) for mask in self.scene.openness())
-        return self._cast[key]
+        return self._masks.like(like)

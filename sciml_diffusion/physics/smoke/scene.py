@@ -1,12 +1,14 @@
 """Where smoke moves: a box with solid cells, open or closed sides, exits that take smoke out, and a rim for control."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from scipy.ndimage import label
 from torch import Tensor
 
+from ..constants import Constants
 from ..grid import Grid
 
 SIDES = ("bottom", "top", "left", "right")  # first and last y, first and last x
@@ -67,6 +69,14 @@ class Scene:
     def grid(self) -> Grid:
         """Cell centres, with the dims ("y", "x")."""
         return Grid.cells(self.sizes, self.size, ("y", "x"))
+
+    @cached_property
+    def _rim(self) -> Constants:
+        return Constants(self.rim)
+
+    def rim_like(self, values: Tensor) -> Tensor:
+        """The rim as 1 and 0 with shape (Y, X), in the precision and on the device of values of any shape."""
+        return self._rim.like(values)[0]
 
     @property
     def outlets(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..constants import Constants
 from ..solver import Solver, State
 from ..upwind import upwind_flux
 from .advection import SCHEMES, Advection
@@ -67,10 +68,11 @@ class Smoke(Solver):
         self.viscosity, self.buoyancy = (torch.as_tensor(v, dtype=torch.float64) for v in (viscosity, buoyancy))
         if not (self.viscosity >= 0).all():
             raise ValueError(f"the viscosity must be >= 0; got {viscosity}")
+        self._viscous, self._buoyant = bool((self.viscosity > 0).any()), bool((self.buoyancy != 0).any())
         self.projection = projection or Projection(scene)
         self.momentum = Advection(scene, momentum) if momentum is not None else None
         self.transport = FluxForm(scene) if transport == "flux" else Advection(scene, transport)
-        self._exits = scene.exits.any(0)
+        self._exits = Constants(scene.exits.any(0))
 
     def with_control(self, control: Control | None) -> "Smoke":
         """The same solver, sharing all that was prepared, under another control."""
@@ -154,8 +156,8 @@ class Smoke(Solver):
 
     def _forced(self, w: Velocity, density: Tensor, h: float, time: float) -> Velocity:
         """w after a time h of diffusion (second order), buoyancy and control force."""
-        v, u = self._diffused(w, h) if bool((self.viscosity > 0).any()) else w
-        if bool((self.buoyancy != 0).any()):
+        v, u = self._diffused(w, h) if self._viscous else w
+        if self._buoyant:
             v = v + h * _per_sample(self.buoyancy, density) * to_faces(density, density)[0]
         if self.control is not None and self.control.kind == "force":
             f = self.control.at(time, self.scene).to(v)
@@ -185,7 +187,7 @@ class Smoke(Solver):
                 edges = (torch.zeros_like(density[:, :1]),) * 2, (torch.zeros_like(density[:, :, :1]),) * 2
                 flux = tuple(upwind_flux(density, by[i], i - 2, edges[i]) for i in (0, 1))
                 out = dt * outward_at_sides(flux, self.scene)
-        taken = moved * self._exits.to(moved)
+        taken = moved * self._exits.like(moved)[0]
         return moved - taken, (out + taken) * math.prod(self.scene.spacings)
 
 
@@ -244,5 +246,4 @@ def laplacian(w: Velocity, masks: Velocity, spacings: tuple[float, float]) -> Ve
 
 def _per_sample(value: Tensor, like: Tensor) -> Tensor:
     """A number or (B,) values, to multiply fields of shape (B, ., .)."""
-    value = value.to(like)
-    return value if value.ndim == 0 else value[:, None, None]
+    return value.to(like.dtype) if value.ndim == 0 else value.to(like)[:, None, None]
