@@ -209,25 +209,25 @@ def grf(axes: int, seed: int, n: int = 64) -> Problem:
 BUMPS = ((10, 10), (10, 42), (32, 22), (32, 54), (54, 10), (54, 42))  # centres of the hidden bumps, in cells of 64
 
 
-def grfmix_prior(n: int = 64, height: float = 4.0) -> tuple[MixtureDenoiser, Tensor]:
-    """The Gaussian field plus six bumps of sign +-, radius 3 cells: 64 modes; and the signs of each, shape (64, 6)."""
+def grfmix_prior(n: int = 64, height: float = 4.0, radius: float = 3.0) -> tuple[MixtureDenoiser, Tensor]:
+    """The field plus six bumps of sign +-, exp(-r^2 / (2 radius^2)): 64 modes; and the signs of each, shape (64, 6)."""
     field, cell = grf_prior(2, n), torch.arange(n, dtype=F64)
     bumps = []
     for a, b in BUMPS:
         square = _square(cell, a * n / 64)[:, None] + _square(cell, b * n / 64)
-        bumps.append(torch.exp(-square / (2 * (3 * n / 64) ** 2)))
+        bumps.append(torch.exp(-square / (2 * (radius * n / 64) ** 2)))
     signs = 1 - 2 * torch.cartesian_prod(*[torch.arange(2.0, dtype=F64)] * len(BUMPS))
     means = height * torch.einsum("kj,jab->kab", signs, torch.stack(bumps))[:, None]
     return MixtureDenoiser(torch.zeros(64, dtype=F64), means, field.basis, field.variance[None]), signs
 
 
-def grfmix(seed: int, n: int = 64, sensors: int = 205, height: float = 4.0, noise: float = 1.0) -> Problem:
+def grfmix(seed: int, n: int = 64, sensors: int = 205, height: float = 4.0, radius: float = 3.0) -> Problem:
     """Field plus six bumps of hidden sign, seen by point sensors (std 1) at least 7 of 64 cells from every centre.
 
     What tells the sign of a bump is its faint rim, and the field that the sensors leave for it to stand on.
     """
     g = torch.Generator().manual_seed(seed + 300)
-    denoiser, _ = grfmix_prior(n, height)
+    denoiser, _ = grfmix_prior(n, height, radius)
     cell = torch.arange(n)
     square = torch.stack([_square(cell, c[0] * n / 64)[:, None] + _square(cell, c[1] * n / 64) for c in BUMPS])
     allowed = (square.amin(0) >= (7 * n / 64) ** 2).flatten().nonzero()[:, 0]
@@ -236,7 +236,7 @@ def grfmix(seed: int, n: int = 64, sensors: int = 205, height: float = 4.0, nois
     k = torch.randint(64, (1,), generator=g)
     z = torch.randn(1, *denoiser.event, generator=g, dtype=F64)
     x = denoiser.means[k] + denoiser.basis.inverse(denoiser.variances[0].sqrt() * z)
-    std = torch.full((sensors,), noise, dtype=F64)
+    std = torch.ones(sensors, dtype=F64)
     observation = Observation(operator, operator(x) + std * torch.randn(1, sensors, generator=g, dtype=F64), std)
     sigma_range = (0.01, 5 * math.sqrt(float(denoiser.variances.max())))
     return Problem(denoiser, observation, sigma_range, FieldMixturePosterior(denoiser, observation))

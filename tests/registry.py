@@ -14,8 +14,8 @@ from sciml_diffusion.denoisers.basis import AxisBasis, FourierBasis, IdentityBas
 from sciml_diffusion.denoisers.mixture import MixtureDenoiser
 from sciml_diffusion.denoisers.precondition import PreconditionedDenoiser
 from sciml_diffusion.inverse.dps import DPS
+from sciml_diffusion.inverse.low_rank_smc import GaussianSurrogateSMC
 from sciml_diffusion.inverse.mmps import MMPS
-from sciml_diffusion.inverse.smc import GaussianSurrogateSMC
 from sciml_diffusion.inverse.tsmc import TwistedSMC
 from sciml_diffusion.observations.averages import Averages
 from sciml_diffusion.observations.operators import Matrix, ThroughCodec, Weighted
@@ -106,7 +106,8 @@ METHODS: dict[str, Method] = {
     "mmps-surrogate": Method(lambda s: MMPS(s, covariance="surrogate"), exact=True, needs_surrogate=True),
     "mmps-jacobian": Method(lambda s: MMPS(s, covariance="jacobian", tolerance=1e-12), exact=True),
     "smc": Method(TwistedSMC, exact=True),
-    "smc-surrogate": Method(GaussianSurrogateSMC, exact=True, needs_surrogate=True),
+    "gs-smc": Method(GaussianSurrogateSMC, exact=True, needs_surrogate=True),
+    "gs-smc-rank": Method(lambda s: GaussianSurrogateSMC(s, rank=4), exact=True, needs_surrogate=True),
     "dps": Method(DPS, exact=False, noise=False),
 }
 

@@ -3,5 +3,6 @@
 METHODS = {
     "mmps": "gradient",
     "smc": "linear",
+    "gs-smc": "linear",
     "dps": "gradient",
 }

@@ -7,81 +7,11 @@ import torch
 from torch import Tensor
 
 from ..denoisers.base import Denoiser
-from ..denoisers.covariance import Covariance
 from ..observations.observation import Observation
 from ..samplers.streams import MemberStreams
 from .base import PosteriorMethod
-from .gaussian_step import Factor, GaussianStep, IsotropicStep
+from .gaussian_step import IsotropicStep
 from .resample import Population
-
-
-class GaussianSurrogateSMC(PosteriorMethod):
-    """Twisted SMC for denoisers that state a surrogate N(D, E_sigma) of x | x_t, for many sensors.
-
-    Prior kernel P(x_s | x_t) = N(m, v I + c^2 E_t), m = x_t + c (D_t - x_t), c = 1 - sigma_s^2/sigma_t^2,
-    v = sigma_s^2 c; twist h_t = N(y; A D_t, R + A E_t A^T); proposal P h, drawn by perturb-and-solve. The weight,
-
-        log w = log N(y; A D_s, R + A E_s A^T) - log N(y; A mu, R + A Sigma A^T),
-        Sigma = (E_t^{-1} + kappa)^{-1}, kappa = 1/sigma_s^2 - 1/sigma_t^2, mu = D_t + Sigma (x_s - m) / sigma_s^2,
-
-    asks how well the law of x given x_s that the surrogate foresaw is the one that the denoiser then states. For a
-    Gaussian prior w = 1 and the log-evidence is exact, at every number of steps; elsewhere the variance of log w is
-    about 0.4 m e^2 for a relative error e of the covariance. x is integrated out: to weight by N(y; A x, R) instead, at
-    the drawn x, would cost a variance of m / 2 in each step. The first level is drawn the same way from the prior, the
-    last x from N(D, E) given y; families are resampled (systematically) where their ESS falls below `trigger` K, but
-    not at the last level.
-
-    Source: Wu et al., Practical and asymptotically exact conditional sampling in diffusion models, 2023 (twists);
-    kernel, proposal and weights are this package's own.
-
-    Arguments:
-        sigmas: noise grid, ending in 0, with shape (n + 1,).
-        trigger: share of K below which a family is resampled; 0 never resamples.
-    """
-
-    def __init__(self, sigmas: Tensor, trigger: float = 0.5):
-        super().__init__(sigmas)
-        self.trigger = trigger
-
-    def run(
-        self, denoiser: Denoiser, observation: Observation, streams: MemberStreams, callback: Callable[[int], None]
-    ) -> tuple[Tensor, Tensor, dict]:
-        """Members of shape (B K, *event), log-weights (B, K), diagnostics."""
-        step, levels = GaussianStep(observation, streams.dtype), self.levels(streams)[:-1]
-        sigma_t = torch.full_like(levels[0][1], torch.inf)
-        prior = denoiser.surrogate(sigma_t)
-        if prior is None or denoiser.prior_mean() is None:
-            raise ValueError("this denoiser states no mean and covariance of x; use MomentMatchedSMC or TwistedSMC")
-        mean_t = denoiser.prior_mean().to(streams.dtype).expand(streams.rows, *denoiser.event)
-        x_t, factor = mean_t, step.factor(prior)
-        population = Population(len(observation.y), streams.rows // len(observation.y), self.trigger, streams.device)
-        population.log_evidence = step.log_prob(mean_t, factor).reshape(population.shape)[:, 0]
-        for n, (_, sigma_s) in enumerate(levels):
-            x_s, foreseen, sigma = self._propose(step, factor, (x_t, mean_t), (sigma_t, sigma_s), streams)
-            mean_s, stated = denoiser(x_s, sigma_s), denoiser.surrogate(sigma_s)
-            before = step.factor(sigma)
-            factor = before if _alike(sigma, stated) else step.factor(stated)
-            population.reweight(step.log_prob(mean_s, factor) - step.log_prob(foreseen, before))
-            x_t, mean_t, sigma_t = x_s, mean_s, sigma_s
-            if n < len(levels) - 1:
-                keep = population.resample(streams)
-                x_t, mean_t = x_t[keep], mean_t[keep]
-            callback(n + 1)
-        return step.draw(mean_t, factor, streams), population.log_weights, population.diagnostics()
-
-    @staticmethod
-    def _propose(
-        step: GaussianStep, factor: Factor, state: tuple[Tensor, Tensor], sigmas: tuple[Tensor, Tensor], streams
-    ) -> tuple[Tensor, Tensor, Covariance]:
-        """x_s given x_t and y, and the law N(mu, Sigma) of x given x_s that the surrogate foresees; all (N, *event)."""
-        (x_t, mean_t), (sigma_t, sigma_s) = state, sigmas
-        c = 1 - (sigma_s / sigma_t) ** 2
-        x = step.draw(mean_t, factor, streams)
-        x_s = x_t + c * (x - x_t) + sigma_s * c.sqrt() * streams.normal(x_t.shape[1:])
-        kappa = sigma_s**-2 - sigma_t**-2
-        sigma = Covariance(factor.covariance.basis, 1 / (1 / factor.covariance.variance + kappa))
-        foreseen = mean_t + sigma.apply(x_s - x_t - c * (mean_t - x_t)) / sigma_s**2
-        return x_s, foreseen, sigma
 
 
 class MomentMatchedSMC(PosteriorMethod):
@@ -161,11 +91,3 @@ class MomentTwist:
         solved = torch.einsum("nij,nj->ni", vectors, residual / values) / self.std
         guide = torch.einsum("ni,ni...->n...", solved.to(jacobian.dtype), jacobian)
         return mean, guide, self.denoiser.within_variance(x_t, sigma), log_h
-
-
-def _alike(foreseen: Covariance, stated: Covariance) -> bool:
-    """Whether two covariances agree to rounding, asked on the host only: saves a factorisation."""
-    if foreseen.variance.device.type != "cpu" or foreseen.basis is not stated.basis:
-        return False
-    tolerance = 100 * torch.finfo(foreseen.variance.dtype).eps
-    return torch.allclose(foreseen.variance, stated.variance, rtol=tolerance, atol=0.0)

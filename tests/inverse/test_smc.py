@@ -11,7 +11,8 @@ from sciml_diffusion.denoisers.covariance import Covariance
 from sciml_diffusion.denoisers.gaussian import GaussianDenoiser
 from sciml_diffusion.denoisers.mixture import MixtureDenoiser
 from sciml_diffusion.inverse.base import CountedDenoiser
-from sciml_diffusion.inverse.smc import GaussianSurrogateSMC, MomentMatchedSMC, MomentTwist
+from sciml_diffusion.inverse.low_rank_smc import GaussianSurrogateSMC
+from sciml_diffusion.inverse.smc import MomentMatchedSMC, MomentTwist
 from sciml_diffusion.inverse.tsmc import TwistedSMC
 from sciml_diffusion.samplers.grids import karras_sigmas
 from sciml_diffusion.samplers.streams import MemberStreams
@@ -114,6 +115,7 @@ def test_collapse_is_said_in_words():
 
 def test_a_denoiser_without_a_law_of_its_own_is_refused():
     problem = gmm2()
+    problem.denoiser.within = lambda sigma: None
     with pytest.raises(ValueError, match="MomentMatchedSMC"):
         GaussianSurrogateSMC(problem.sigmas(3)).sample(
             problem.denoiser, problem.observation, MemberStreams(0, [0], range(8), F64)
