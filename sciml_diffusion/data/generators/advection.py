@@ -6,7 +6,7 @@ import torch
 
 from ...physics.finite_volume.initial_laws import SineSum
 from ...physics.grid import Grid
-from .base import LARGEST, Axes, Generator, Variable, periodic_cells, require, space, times
+from .base import LARGEST, Axes, Generator, Variable, periodic_cells, space, times
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,8 @@ class AdvectionGenerator(Generator):
     solver = "exact, by characteristics"
     block = 64
     largest = LARGEST[1]
-
-    def __post_init__(self):
-        super().__post_init__()
-        require(
-            {
-                "points >= 4": (self.points, self.points >= 4),
-                "frames >= 2": (self.frames, self.frames >= 2),
-                "duration > 0": (self.duration, self.duration > 0),
-            }
-        )
+    least = {"points": 4, "frames": 2}
+    above_zero = ("duration",)
 
     @property
     def grid(self) -> Grid:

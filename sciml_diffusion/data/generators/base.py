@@ -59,9 +59,15 @@ class Generator(ABC):
     solver: ClassVar[str]  # scheme and its order
     block: ClassVar[int] = 16  # samples solved together
     largest: ClassVar[int] = LARGEST[2]  # points of an axis of the solver's grid
+    least: ClassVar[dict[str, float]] = {}  # arguments and the smallest values that they may have
+    above_zero: ClassVar[tuple[str, ...]] = ()  # arguments that must be > 0
+    choices: ClassVar[dict[str, tuple]] = {}  # arguments that are one of these words
 
     def __post_init__(self):
-        """Raises ValueError where a number is not finite, a grid has too many points, none, or fewer than are kept."""
+        """Raises ValueError where an argument is out of range or no word that is known.
+
+        Every number is finite; the solver's grid has no fewer points than are kept, a multiple of them, not too many.
+        """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
         require({f"a finite {name}": (value, math.isfinite(value)) for name, value in numbers.items()})
@@ -71,6 +77,15 @@ class Generator(ABC):
         require({f"solver_points >= points = {points}": (finer_points, enough)})
         most = {name: value for name in ("points", "solver_points") if (value := numbers.get(name)) is not None}
         require({f"{name} <= {self.largest}": (value, value <= self.largest) for name, value in most.items()})
+        checks = {f"{name} >= {least}": (values[name], values[name] >= least) for name, least in self.least.items()}
+        checks |= {f"{name} > 0": (values[name], values[name] > 0) for name in self.above_zero}
+        for name, known in self.choices.items():
+            checks[f"{name}, one of {', '.join(filter(None, known))}"] = (values[name], values[name] in known)
+        require(checks)
+        if "solver_points" in values:
+            fine = getattr(self, "fine", finer_points)
+            near = points * math.ceil(fine / points)
+            require({f"solver_points, a multiple of {points}, choose {near}": (fine, fine % points == 0)})
 
     @property
     @abstractmethod

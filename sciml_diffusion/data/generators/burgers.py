@@ -9,7 +9,7 @@ import torch
 from ...physics.burgers import Burgers
 from ...physics.grid import Grid
 from ...physics.random_fields import PeriodicRandomField
-from .base import LARGEST, Axes, Generator, Variable, require, space, times
+from .base import LARGEST, Axes, Generator, Variable, space, times
 
 
 @dataclass(frozen=True)
@@ -50,20 +50,8 @@ class BurgersGenerator(Generator):
     solver = "pseudo-spectral ETDRK4 (order 4 in time), float64"
     block = 64
     largest = LARGEST[1]
-
-    def __post_init__(self):
-        super().__post_init__()
-        require(
-            {
-                "points >= 4": (self.points, self.points >= 4),
-                "frames >= 2": (self.frames, self.frames >= 2),
-                "nu > 0": (self.nu, self.nu > 0),
-                "duration > 0": (self.duration, self.duration > 0),
-            }
-        )
-        if self.fine % self.points:
-            near = self.points * math.ceil(self.fine / self.points)
-            raise ValueError(f"solver_points = {self.fine} is not a multiple of points = {self.points}; choose {near}")
+    least = {"points": 4, "frames": 2}
+    above_zero = ("nu", "duration")
 
     @cached_property
     def field(self) -> PeriodicRandomField:

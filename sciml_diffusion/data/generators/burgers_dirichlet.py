@@ -40,22 +40,13 @@ class BurgersDirichletGenerator(Generator):
     solver = "nodes, energy-conserving centred flux, ETDRK4 in the sine modes (order 2 in space, 4 in time), float64"
     block = 32
     largest = LARGEST[1]
+    least = {"points": 3, "frames": 2, "refinement": 1}
+    above_zero = ("nu", "duration")
 
     def __post_init__(self):
         super().__post_init__()
-        require(
-            {
-                "points >= 3": (self.points, self.points >= 3),
-                "frames >= 2": (self.frames, self.frames >= 2),
-                "nu > 0": (self.nu, self.nu > 0),
-                "duration > 0": (self.duration, self.duration > 0),
-                "refinement >= 1": (self.refinement, self.refinement >= 1),
-                f"refinement x (points + 1) <= {self.largest}": (
-                    self.refinement * (self.points + 1),
-                    self.refinement * (self.points + 1) <= self.largest,
-                ),
-            }
-        )
+        finest = self.refinement * (self.points + 1)
+        require({f"refinement x (points + 1) <= {self.largest}": (finest, finest <= self.largest)})
 
     @property
     def variables(self) -> tuple[Variable, ...]:

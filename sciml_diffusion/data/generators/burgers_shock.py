@@ -7,7 +7,7 @@ import torch
 
 from ...physics.finite_volume.burgers import FiniteVolumeBurgers
 from ...physics.finite_volume.initial_laws import SineSum
-from .base import LARGEST, Axes, Generator, Variable, coarse, finer, periodic_cells, require, space, times
+from .base import LARGEST, Axes, Generator, Variable, coarse, finer, periodic_cells, space, times
 
 
 @dataclass(frozen=True)
@@ -40,21 +40,8 @@ class BurgersShockGenerator(Generator):
     boundary = "periodic"
     solver = "finite volumes: MC-limited slopes, Godunov flux, SSPRK3, diffusion exact (order 2 where smooth), float64"
     largest = LARGEST[1]
-
-    def __post_init__(self):
-        super().__post_init__()
-        require(
-            {
-                "points >= 4": (self.points, self.points >= 4),
-                "frames >= 2": (self.frames, self.frames >= 2),
-                "Nu >= 0": (self.Nu, self.Nu >= 0),
-                "duration > 0": (self.duration, self.duration > 0),
-                f"solver_points, a multiple of {self.points}": (
-                    self.solver_points,
-                    self.solver_points % self.points == 0,
-                ),
-            }
-        )
+    least = {"points": 4, "frames": 2, "Nu": 0}
+    above_zero = ("duration",)
 
     @property
     def variables(self) -> tuple[Variable, ...]:

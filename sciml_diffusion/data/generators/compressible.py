@@ -7,7 +7,7 @@ import torch
 from ...physics.finite_volume.compressible import Compressible
 from ...physics.finite_volume.initial_laws import RandomGas, ShockTubes
 from ...physics.grid import Grid
-from .base import LARGEST, Axes, Generator, Variable, coarse, finer, periodic_cells, require, space, times
+from .base import LARGEST, Axes, Generator, Variable, coarse, finer, periodic_cells, space, times
 
 LAWS = {"random": (RandomGas, "periodic"), "shock": (ShockTubes, "outflow")}  # with PDEBench's boundary for each
 BOUNDARIES = ("periodic", "outflow", "reflecting")
@@ -53,27 +53,9 @@ class CompressibleGenerator(Generator):
     solver = "finite volumes: MC-limited slopes, HLLC flux, SSPRK3 (order 2 where smooth, 1 at shocks), float64"
     block = 4
     largest = LARGEST[1]
-
-    def __post_init__(self):
-        super().__post_init__()
-        require(
-            {
-                "points >= 4": (self.points, self.points >= 4),
-                "frames >= 2": (self.frames, self.frames >= 2),
-                f"initial, one of {', '.join(LAWS)}": (self.initial, self.initial in LAWS),
-                "eta >= 0": (self.eta, self.eta >= 0),
-                "zeta >= 0": (self.zeta, self.zeta >= 0),
-                "duration > 0": (self.duration, self.duration > 0),
-                f"solver_points, a multiple of {self.points}": (
-                    self.solver_points,
-                    self.solver_points % self.points == 0,
-                ),
-                f"boundary_kind, one of {', '.join(BOUNDARIES)}": (
-                    self.boundary_kind,
-                    self.boundary_kind in (None, *BOUNDARIES),
-                ),
-            }
-        )
+    least = {"points": 4, "frames": 2, "eta": 0, "zeta": 0}
+    above_zero = ("duration",)
+    choices = {"initial": tuple(LAWS), "boundary_kind": (None, *BOUNDARIES)}
 
     @property
     def ends(self) -> str:

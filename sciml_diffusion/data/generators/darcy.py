@@ -9,7 +9,7 @@ from ...physics.elliptic.darcy import FACES, Darcy
 from ...physics.grid import Grid
 from ...physics.random_fields_bumps import BumpField
 from ...physics.random_fields_neumann import NeumannRandomField, two_phase
-from .base import STEADY, Axes, Generator, Variable, require, space
+from .base import STEADY, Axes, Generator, Variable, space
 
 LAWS = ("two-phase", "lognormal", "bumps")
 
@@ -43,16 +43,8 @@ class DarcyGenerator(Generator):
     )
     boundary = "u = 0 on the rim, half a cell outside the outermost cells"
     solver = "finite volumes, five points (order 2 where a is smooth), solved directly or to 1e-10, float64"
-
-    def __post_init__(self):
-        super().__post_init__()
-        require(
-            {
-                "points >= 4": (self.points, self.points >= 4),
-                f"coefficient, one of {', '.join(LAWS)}": (self.coefficient, self.coefficient in LAWS),
-                f"faces, one of {', '.join(FACES)}": (self.faces, self.faces in FACES),
-            }
-        )
+    least = {"points": 4}
+    choices = {"coefficient": tuple(LAWS), "faces": tuple(FACES)}
 
     @property
     def grid(self) -> Grid:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from ...physics.elliptic.helmholtz import Helmholtz
 from ...physics.grid import Grid
-from .base import require
 from .poisson import PoissonGenerator
 
 
@@ -28,10 +27,7 @@ class HelmholtzGenerator(PoissonGenerator):
     name = "helmholtz"
     title = "The Helmholtz equation with random right-hand sides"
     equation = "Lap u + k^2 u = f"
-
-    def __post_init__(self):
-        super().__post_init__()
-        require({"k > 0": (self.k, self.k > 0)})
+    above_zero = ("k",)
 
     def equation_on(self, grid: Grid) -> Helmholtz:
         """The equation with its discretisation."""

@@ -4,16 +4,16 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from ...physics.grid import Grid
 from ...physics.navier_stokes import NavierStokes, kolmogorov_forcing
 from ...physics.random_fields_torus import TorusRandomField
-from .base import Axes, Generator, Variable, finer, require, space, times, to_final
+from .base import finer, to_final
+from .torus_flow import TorusFlow
 
 LENGTH = 2 * math.pi
 
 
 @dataclass(frozen=True)
-class KolmogorovGenerator(Generator):
+class KolmogorovGenerator(TorusFlow):
     """Vorticity of flow on the torus of length 2 pi under the force sin(waves y) along x, once it has become turbulent.
 
     Arguments:
@@ -44,24 +44,10 @@ class KolmogorovGenerator(Generator):
         "w_t + u w_x + v w_y = Lap w / reynolds - drag w + f, w = v_x - u_y, u_x + v_y = 0, f = -waves cos(waves y)"
     )
     law = "Gaussian field with covariance ~ (-Lap + (7 / (2 pi))^2)^(-5/2), mean 0, standard deviation 3; then spin_up"
-    boundary = "periodic"
-    solver = "pseudo-spectral ETDRK4 (order 4 in time), 2/3 dealiasing, float64"
+    edge = LENGTH
     block = 4
-
-    def __post_init__(self):
-        super().__post_init__()
-        require(
-            {
-                "points >= 8": (self.points, self.points >= 8),
-                "frames >= 2": (self.frames, self.frames >= 2),
-                "reynolds > 0": (self.reynolds, self.reynolds > 0),
-                "duration > 0": (self.duration, self.duration > 0),
-                "spin_up >= 0": (self.spin_up, self.spin_up >= 0),
-                "drag >= 0": (self.drag, self.drag >= 0),
-                "waves >= 1": (self.waves, self.waves >= 1),
-            }
-        )
-        require({f"solver_points, a multiple of {self.points}": (self.fine, self.fine % self.points == 0)})
+    least = {"points": 8, "frames": 2, "spin_up": 0, "drag": 0, "waves": 1}
+    above_zero = ("reynolds", "duration")
 
     @cached_property
     def fine(self) -> int:
@@ -74,31 +60,10 @@ class KolmogorovGenerator(Generator):
         unit = TorusRandomField(2.5, 7 / LENGTH, 1.0, length=LENGTH)
         return TorusRandomField(2.5, 7 / LENGTH, 3 / math.sqrt(unit.variance), length=LENGTH)
 
-    @property
-    def variables(self) -> tuple[Variable, ...]:
-        """Vorticity and forcing."""
-        f = Variable("f", ("y", "x"), "curl of the force", shared=True)
-        return Variable("vorticity", ("time", "y", "x"), "vorticity"), f
-
-    @property
-    def axes(self) -> Axes:
-        """Times, counted from the first frame kept, and positions."""
-        return times(self.duration, self.frames) | space(_grid(self.points))
-
-    @property
-    def facts(self) -> dict:
-        """Resolution of the solver."""
-        return {"solver_points": self.fine, "solver_step": "half of the stability limit, or less"}
-
     def solve(self, seed: int, samples: range, refine: int) -> dict:
         """Vorticity with shape (B, T, Y, X) and forcing with shape (Y, X)."""
-        grid, ratio = _grid(self.fine), self.fine // self.points
+        grid = self.grid(self.fine)
         f = kolmogorov_forcing(grid, self.waves)
         solver = finer(NavierStokes(grid, 1 / self.reynolds, f, self.drag), refine)
         w0 = self.field.evaluate(self.field.coefficients(seed, samples), grid)[:, None]
-        w = solver.solve(to_final(solver, w0, self.spin_up), self.duration, self.frames)[:, 0]
-        return {"vorticity": w[:, :, ::ratio, ::ratio], "f": f[::ratio, ::ratio]}
-
-
-def _grid(points: int) -> Grid:
-    return Grid.periodic((points, points), (LENGTH, LENGTH), ("y", "x"))
+        return self.kept(solver.solve(to_final(solver, w0, self.spin_up), self.duration, self.frames), f)

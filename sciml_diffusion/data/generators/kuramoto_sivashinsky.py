@@ -9,7 +9,7 @@ import torch
 from ...physics.grid import Grid
 from ...physics.kuramoto_sivashinsky import KuramotoSivashinsky
 from ...physics.random_fields import PeriodicRandomField
-from .base import LARGEST, Axes, Generator, Variable, finer, require, space, times, to_final
+from .base import LARGEST, Axes, Generator, Variable, finer, space, times, to_final
 
 
 @dataclass(frozen=True)
@@ -47,20 +47,8 @@ class KuramotoSivashinskyGenerator(Generator):
     solver = "pseudo-spectral ETDRK4 (order 4 in time), 2/3 dealiasing, float64"
     block = 32
     largest = LARGEST[1]
-
-    def __post_init__(self):
-        super().__post_init__()
-        require(
-            {
-                "points >= 4": (self.points, self.points >= 4),
-                "frames >= 2": (self.frames, self.frames >= 2),
-                "length > 0": (self.length, self.length > 0),
-                "duration > 0": (self.duration, self.duration > 0),
-                "spin_up >= 0": (self.spin_up, self.spin_up >= 0),
-                "std > 0": (self.std, self.std > 0),
-                f"solver_points, a multiple of {self.points}": (self.fine, self.fine % self.points == 0),
-            }
-        )
+    least = {"points": 4, "frames": 2, "spin_up": 0}
+    above_zero = ("length", "duration", "std")
 
     @cached_property
     def fine(self) -> int:

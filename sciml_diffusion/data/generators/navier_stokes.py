@@ -4,14 +4,14 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from ...physics.grid import Grid
 from ...physics.navier_stokes import NavierStokes, fno_forcing
 from ...physics.random_fields_torus import TorusRandomField
-from .base import Axes, Generator, Variable, finer, require, space, times
+from .base import finer
+from .torus_flow import TorusFlow
 
 
 @dataclass(frozen=True)
-class NavierStokesGenerator(Generator):
+class NavierStokesGenerator(TorusFlow):
     """Vorticity of two-dimensional flow on the unit torus, from Gaussian random fields, under a steady forcing.
 
     Equation, forcing and initial law are those of FNO's Navier-Stokes sets, of which the first has nu = 1e-3, 64 points
@@ -45,51 +45,19 @@ class NavierStokesGenerator(Generator):
         "f = amplitude (sin 2 pi (x + y) + cos 2 pi (x + y))"
     )
     law = "Gaussian field with covariance 2 tau^(2 alpha - 2) (-Lap + tau^2)^(-alpha), mean 0"
-    boundary = "periodic"
-    solver = "pseudo-spectral ETDRK4 (order 4 in time), 2/3 dealiasing, float64"
+    edge = 1.0
     block = 8
-
-    def __post_init__(self):
-        super().__post_init__()
-        require(
-            {
-                "points >= 8": (self.points, self.points >= 8),
-                "frames >= 2": (self.frames, self.frames >= 2),
-                "nu > 0": (self.nu, self.nu > 0),
-                "duration > 0": (self.duration, self.duration > 0),
-            }
-        )
-        require({f"solver_points, a multiple of {self.points}": (self.fine, self.fine % self.points == 0)})
+    least = {"points": 8, "frames": 2}
+    above_zero = ("nu", "duration")
 
     @cached_property
     def fine(self) -> int:
         """Points of an axis of the solver's grid."""
         return self.solver_points or self.doubled(2 / math.sqrt(self.nu), "nu")
 
-    @property
-    def variables(self) -> tuple[Variable, ...]:
-        """Vorticity and forcing."""
-        f = Variable("f", ("y", "x"), "curl of the force", shared=True)
-        return Variable("vorticity", ("time", "y", "x"), "vorticity"), f
-
-    @property
-    def axes(self) -> Axes:
-        """Times and positions."""
-        return times(self.duration, self.frames) | space(_grid(self.points))
-
-    @property
-    def facts(self) -> dict:
-        """Resolution of the solver."""
-        return {"solver_points": self.fine, "solver_step": "half of the stability limit, or less"}
-
     def solve(self, seed: int, samples: range, refine: int) -> dict:
         """Vorticity with shape (B, T, Y, X) and forcing with shape (Y, X)."""
-        law, grid, ratio = TorusRandomField(self.alpha, self.tau), _grid(self.fine), self.fine // self.points
+        law, grid = TorusRandomField(self.alpha, self.tau), self.grid(self.fine)
         f = fno_forcing(grid, self.amplitude)
         w0 = law.evaluate(law.coefficients(seed, samples), grid)[:, None]
-        w = finer(NavierStokes(grid, self.nu, f), refine).solve(w0, self.duration, self.frames)[:, 0]
-        return {"vorticity": w[:, :, ::ratio, ::ratio], "f": f[::ratio, ::ratio]}
-
-
-def _grid(points: int) -> Grid:
-    return Grid.periodic((points, points), (1.0, 1.0), ("y", "x"))
+        return self.kept(finer(NavierStokes(grid, self.nu, f), refine).solve(w0, self.duration, self.frames), f)

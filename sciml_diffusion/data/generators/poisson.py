@@ -7,7 +7,7 @@ import torch
 from ...physics.elliptic.poisson import Poisson
 from ...physics.grid import Grid
 from ...physics.random_fields_neumann import NeumannRandomField
-from .base import STEADY, Axes, Generator, Variable, require, space
+from .base import STEADY, Axes, Generator, Variable, space
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,7 @@ class PoissonGenerator(Generator):
     law = "f Gaussian with covariance tau^(2 alpha - 2) (-Lap + tau^2)^(-alpha), zero slope on the rim, mean 0"
     boundary = "u = 0 on the outermost nodes"
     solver = "five points on nodes (order 2), solved exactly by sine transforms, float64"
-
-    def __post_init__(self):
-        super().__post_init__()
-        require({"points >= 4": (self.points, self.points >= 4)})
+    least = {"points": 4}
 
     @property
     def grid(self) -> Grid:

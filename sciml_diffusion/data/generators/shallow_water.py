@@ -6,7 +6,7 @@ from functools import cached_property
 from ...physics.grid import Grid
 from ...physics.shallow_water import ShallowWater
 from ...physics.shallow_water_balanced import BalancedFields
-from .base import Axes, Generator, Variable, finer, require, space, times
+from .base import Axes, Generator, Variable, finer, space, times
 
 F0, BETA = 1e-4, 1.6e-11  # 1/s and 1/(m s): the middle latitudes
 DAY = 86400.0
@@ -51,18 +51,8 @@ class ShallowWaterGenerator(Generator):
     boundary = "x periodic, walls at both ends of y, free slip"
     solver = "C-grid, energy-conserving (order 2), classical Runge-Kutta (order 4), float64"
     block = 8
-
-    def __post_init__(self):
-        super().__post_init__()
-        require(
-            {
-                "points >= 8": (self.points, self.points >= 8),
-                "frames >= 2": (self.frames, self.frames >= 2),
-                "days > 0": (self.days, self.days > 0),
-                "viscosity >= 0": (self.viscosity, self.viscosity >= 0),
-                "length > 0": (self.length, self.length > 0),
-            }
-        )
+    least = {"points": 8, "frames": 2, "viscosity": 0}
+    above_zero = ("days", "length")
 
     @cached_property
     def equation_on_grid(self) -> ShallowWater:

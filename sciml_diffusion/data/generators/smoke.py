@@ -6,7 +6,7 @@ from functools import cached_property
 from ...physics.smoke.scene import WDNO_TARGET, wdno_scene
 from ...physics.smoke.solver import Smoke
 from ...physics.smoke.wdno import DURATION, wdno_control, wdno_smoke
-from .base import Axes, Generator, Variable, finer, require, space, times
+from .base import Axes, Generator, Variable, finer, space, times
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,7 @@ class SmokeGenerator(Generator):
     boundary = "box with open sides, obstacles inside, exits that take smoke out"
     solver = "staggered grid, exact projection, smoke in flux form (order 2 where smooth), float64"
     block = 2
-
-    def __post_init__(self):
-        super().__post_init__()
-        require({"points >= 32": (self.points, self.points >= 32), "frames >= 2": (self.frames, self.frames >= 2)})
+    least = {"points": 32, "frames": 2}
 
     @cached_property
     def equation_on_grid(self) -> Smoke:

@@ -10,7 +10,7 @@ from torch import Tensor
 from ...physics.grid import Grid
 from ...physics.random_fields_torus import TorusRandomField
 from ...physics.tracer import Tracer
-from .base import Axes, Generator, Variable, finer, require, space, times
+from .base import Axes, Generator, Variable, finer, space, times
 
 SOURCES = 3  # in each sample
 WIDTH = 0.025  # of a source, in lengths of the box
@@ -55,20 +55,8 @@ class TracerGenerator(Generator):
     boundary = "open: clean air flows in, the tracer flows out"
     solver = "finite volumes: limited upwind flux, SSPRK3, sources and decay exact (order 2), float64"
     block = 4
-
-    def __post_init__(self):
-        super().__post_init__()
-        require(
-            {
-                "points >= 8": (self.points, self.points >= 8),
-                "frames >= 2": (self.frames, self.frames >= 2),
-                "length > 0": (self.length, self.length > 0),
-                "speed > 0": (self.speed, self.speed > 0),
-                "diffusivity >= 0": (self.diffusivity, self.diffusivity >= 0),
-                "decay >= 0": (self.decay, self.decay >= 0),
-                "duration > 0": (self.duration, self.duration > 0),
-            }
-        )
+    least = {"points": 8, "frames": 2, "diffusivity": 0, "decay": 0}
+    above_zero = ("length", "speed", "duration")
 
     @property
     def grid(self) -> Grid:
