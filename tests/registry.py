@@ -13,10 +13,13 @@ from sciml_diffusion.denoisers.backbones.unet import UNet
 from sciml_diffusion.denoisers.basis import AxisBasis, FourierBasis, IdentityBasis, MatrixBasis, SpaceTimeBasis
 from sciml_diffusion.denoisers.mixture import MixtureDenoiser
 from sciml_diffusion.denoisers.precondition import PreconditionedDenoiser
+from sciml_diffusion.inverse.daps import DAPS
 from sciml_diffusion.inverse.dps import DPS
 from sciml_diffusion.inverse.low_rank_smc import GaussianSurrogateSMC
 from sciml_diffusion.inverse.mmps import MMPS
+from sciml_diffusion.inverse.split_gibbs import SplitGibbs
 from sciml_diffusion.inverse.tsmc import TwistedSMC
+from sciml_diffusion.inverse.unknown_noise import UnknownNoise
 from sciml_diffusion.observations.averages import Averages
 from sciml_diffusion.observations.operators import Matrix, ThroughCodec, Weighted
 from sciml_diffusion.observations.spectral import SpectralBand, band
@@ -109,6 +112,11 @@ METHODS: dict[str, Method] = {
     "gs-smc": Method(GaussianSurrogateSMC, exact=True, needs_surrogate=True),
     "gs-smc-rank": Method(lambda s: GaussianSurrogateSMC(s, rank=4), exact=True, needs_surrogate=True),
     "dps": Method(DPS, exact=False, noise=False),
+    "daps": Method(DAPS, exact=True),
+    "daps-hmc": Method(lambda s: DAPS(s, inner="hmc", moves=1), exact=False),
+    "daps-corrected": Method(lambda s: DAPS(s, law="corrected", n_ode=2), exact=False),
+    "split-gibbs": Method(lambda s: SplitGibbs(s, prior_steps=2), exact=False),
+    "unknown-noise": Method(UnknownNoise, exact=False),
 }
 
 OPERATORS: dict[str, Callable] = {  # made for events of shape (2, 3, 4)

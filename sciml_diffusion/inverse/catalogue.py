@@ -5,4 +5,7 @@ METHODS = {
     "smc": "linear",
     "gs-smc": "linear",
     "dps": "gradient",
+    "daps": "gradient",
+    "split-gibbs": "gradient",
+    "unknown-noise": "gradient",
 }
