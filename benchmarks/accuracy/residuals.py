@@ -12,6 +12,7 @@ from physics.closed_forms_atmosphere import (
     overturning,
     thermal_wind_flow,
 )
+from physics.closed_forms_buoyant import rates_missed, sheets_left
 from physics.closed_forms_residuals import CASES
 
 from sciml_diffusion.physics.air_mass import ColumnMass, PressureContinuity
@@ -53,6 +54,12 @@ def rows(quick: bool) -> Iterator[dict]:
             residual = build(grid).nondimensional(fields(grid))
             errors.append(residual.floor(fields(grid)).rms[residual.component])
         yield _order(f"balance: {name}", "atmosphere", [n - 1 for n in sizes], errors, 2.0, begun)
+    buoyant = {"rising sheets": (sheets_left, (16, 32, 64), {"fd2": 2.0, "spectral": 2.0})}
+    buoyant["rates of manufactured fields"] = (rates_missed, (32, 64, 128), {"fd2": 2.0, "fd4": 4.0})
+    for name, (error, sizes, orders) in buoyant.items():
+        for scheme, order in orders.items():
+            begun, errors = time.perf_counter(), [error(n, scheme) for n in sizes]
+            yield _order(f"residual of {name}, {scheme}", "buoyant", sizes, errors, order, begun)
     for case, solver, value, limit in (*_floors(), *_projections()):
         yield {"case": case, "solver": solver, "value": value, "limit": limit}
 
