@@ -20,15 +20,15 @@ CHEAP = 64  # most products of one solve where none passes through the network
 class MomentMatched(Denoiser):
     """E[x | x_t, y] where x | x_t ~ N(D, V): D_y = D + V A^T (R + A V A^T)^{-1} (y - A D).
 
-    Where A is not linear or the noise not Gaussian, D_y is the most probable x of N(D, V) p(y | A(x)) instead, and
-    `draw` a randomised optimum: see `LocalStep`, which is exact again in the linear-Gaussian case.
+    Where A is not linear or the noise not Gaussian, D_y is the most probable x of N(D, V) p(y | A(x)) instead: see
+    `LocalStep`, also for `draw`; both are exact again in the linear-Gaussian case.
 
     Two choices of V. `surrogate`: the E_sigma that the denoiser states, shared by all members; one factorisation for
     each noise level and no pass through the network but D. `draw` is then the exact conditional draw from N(D, E) | y
     and `start` that from N(mean, C) | y, so the ancestral sampler is exact for a Gaussian prior at every number of
-    steps: the Gaussian-covariance twist. `jacobian`: V = sigma^2 dD/dx_t, the covariance that the denoiser itself implies, by vector-Jacobian products
-    within conjugate residuals; `draw` adds to D_y the conditional spread of the surrogate where there is one, or of an
-    isotropic law with the variance within one mode where the denoiser knows that.
+    steps: the Gaussian-covariance twist. `jacobian`: V = sigma^2 dD/dx_t, the covariance that the denoiser itself
+    implies, by vector-Jacobian products within conjugate residuals; `draw` adds to D_y the conditional spread of the
+    surrogate where there is one, or of an isotropic law with the variance within one mode where the denoiser knows it.
 
     Source: Rozet et al., Learning diffusion priors from observations by expectation maximization, 2024 (MMPS).
 
