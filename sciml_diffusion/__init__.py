@@ -10,14 +10,15 @@ _FACADE = {  # name -> module that defines it
     "from_arrays": "data.arrays",
     "from_xarray": "data.arrays",
     "generate": "api",
-    "leave_stations_out": "api",
+    "leave_stations_out": "results",
     "load_prior": "api",
+    "measure": "api",
     "observe": "api",
     "open_dataset": "api",
-    "plot": "api",
+    "plot": "results",
     "posterior": "api",
     "sample": "api",
-    "score": "api",
+    "score": "results",
 }
 
 __all__ = ["__version__", *_FACADE]

@@ -1,5 +1,6 @@
 """The facade: a few functions from files and xarray to posteriors and back; beside cli/, the only place for names."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,12 @@ from .prior import Prior, Variable
 
 if TYPE_CHECKING:
     import xarray as xr
-    from matplotlib.figure import Figure
+    from torch import Tensor
 
     from .inverse.base import PosteriorMethod
+    from .observations.measurement import Measurement
+    from .observations.noise import Noise
+    from .observations.operators import Operator
     from .samplers.base import Sampler
 
 ZOO = Path(__file__).parent / "zoo"
@@ -57,18 +61,23 @@ def observe(
     variable: str | None = None,
     units: str | None = None,
     every: int = 1,
+    limit: "float | dict[str, float] | None" = None,
+    dof: float | None = None,
 ) -> "xr.Dataset":
     """A table of sensors: simulated in gridded fields, or read from a CSV file, a DataFrame or an xarray table.
 
     Arguments:
         source: fields (xarray.Dataset with a grid), or a table with the columns time, the coordinates, value, and
-            optionally variable, std, station, units.
+            optionally variable, std, station, units, limit, sense, dof.
         stations: number of random stations in gridded fields, or their coordinates.
         std: standard deviation of the sensors' noise, in the units of the values; a table may hold its own.
         seed: of positions and noise.
         variable: name of the observed variable, where the source leaves it open.
         units: of the values of a table that states none, for example "degC".
         every: take every n-th frame of gridded fields.
+        limit: sensors only report whether their value lies above or below it; a table may say so for single rows, by a
+            column sense ("above", "below", ">", "<"; of the value, or of a column limit).
+        dof: the errors follow Student's t with so many degrees of freedom and the scale std: outliers are forgiven.
     """
     import xarray as xr
 
@@ -82,15 +91,44 @@ def observe(
                 "to observe gridded fields give stations=<number> and std=<noise>; "
                 "to read sensors give a table or a CSV path"
             )
-        return simulate(canonical(source), stations, std, seed, variable=variable, every=every)
+        return simulate(canonical(source), stations, std, seed, variable, every, limit=limit, dof=dof)
     if stations is not None:
         raise ValueError("stations= is for gridded fields; a table of sensors brings its own stations")
-    return read_table(source, std=std, variable=variable, units=units)
+    return read_table(source, std=std, variable=variable, units=units, limit=limit, dof=dof)
+
+
+def measure(
+    prior: "Prior | str | Path",
+    operator: "Operator | Callable[[Tensor], Tensor]",
+    y,
+    std=None,
+    noise: "Noise | None" = None,
+    start=None,
+    differentiable: bool = True,
+) -> "Measurement":
+    """Any measurement of a prior's windows, for `posterior`: y ~ p(y | A(x)).
+
+    Arguments:
+        operator: A, an Operator (`observations/`) or any torch function of windows in the prior's units, with shape
+            (N, C, T, *S) -> (N, m), row by row.
+        y: what was measured, with shape (m,), or (B, m) for B windows.
+        std: standard deviation of Gaussian noise, one number or m; or else
+        noise: a law: Correlated, Poisson, StudentT, Censored, ... of `observations/`.
+        start: time of the first frame of each window; 0 in model time.
+        differentiable: False for a function that torch cannot differentiate: a solver in another language.
+    Raises:
+        ValueError: an operator that does not fit the prior's windows (the error names their shape), noise that is not
+            finite and > 0, y that is impossible under the law.
+    """
+    from .observations.measurement import measurement
+
+    prior = prior if isinstance(prior, Prior) else load_prior(prior)
+    return measurement(prior, operator, y, std, noise, start, differentiable)
 
 
 def posterior(
     prior: "Prior | str | Path",
-    obs: "xr.Dataset",
+    obs: "xr.Dataset | Measurement | list[xr.Dataset | Measurement]",
     method: "str | PosteriorMethod" = "mmps",
     members: int = 64,
     steps: int = 32,
@@ -103,7 +141,7 @@ def posterior(
 
     Arguments:
         prior: a Prior, the name of a shipped one, or its folder.
-        obs: table of sensors, from `observe`.
+        obs: table of sensors, from `observe`; a measurement, from `measure`; or a list of both, of the same windows.
         method: mmps (moment matching; the default), smc (twisted, weighted), dps, or a PosteriorMethod of your own.
         members: ensemble size K.
         steps: noise levels: one network call each for smc and, with a nearly Gaussian prior, mmps; some six for mmps
@@ -121,14 +159,13 @@ def posterior(
     from tqdm import tqdm
 
     from .inverse.reconstruct import reconstruct
-    from .observations.windows import bind
+    from .observations.measurement import bind_all
     from .to_xarray import posterior_dataset
 
     prior = prior if isinstance(prior, Prior) else load_prior(prior)
-    _check_table(obs)
     if members < 2:
         raise ValueError(f"an ensemble needs at least 2 members; got members = {members}")
-    groups = bind(obs, prior, starts)
+    groups = bind_all(obs, prior, starts)
     method = posterior_method(method, prior, steps, **options)
     total = sum(len(group.index) for group in groups) * (len(method.sigmas) - 1)
     with tqdm(total=total, desc="posterior", disable=not progress, unit="step") as bar:
@@ -197,71 +234,6 @@ def fit_prior(fields: "xr.Dataset", window: "str | int" = "8h", **options) -> Pr
     return Prior(denoiser, codec, grid, tuple(Variable(**v) for v in variables), frames, step, sigma_range, card)
 
 
-def score(post: "xr.Dataset", truth: "xr.Dataset", obs: "xr.Dataset | None" = None, seed: int = 0) -> dict:
-    """CRPS, RMSE, spread-skill, coverage and rank histogram of a posterior; every score honours the weights.
-
-    Arguments:
-        truth: gridded fields, or a table of held-out sensors.
-        obs: sensors that the posterior saw: their cells are left out.
-    """
-    from .data.container import canonical
-    from .evaluate.xarray_scores import score_dataset
-
-    return score_dataset(post, truth if len(truth.dims) == 1 else canonical(truth), obs, seed)
-
-
-def leave_stations_out(
-    prior: "Prior | str | Path", obs: "xr.Dataset", folds: int = 4, seed: int = 0, **options
-) -> dict:
-    """Scores a posterior without a truth: each fold of stations is predicted from the others.
-
-    Arguments:
-        folds: number of groups into which the stations are dealt.
-        seed: of the deal and of the ensembles.
-        options: of `posterior`.
-    Returns:
-        Scores as `score` gives them; where several variables are observed, each name is followed by _VARIABLE.
-    """
-    from .evaluate.diagnostics import held_out_scores
-
-    prior = prior if isinstance(prior, Prior) else load_prior(prior)
-    _check_table(obs)
-    stations = np.unique(obs["station"].values)
-    if not 2 <= folds <= len(stations):
-        raise ValueError(f"folds must lie between 2 and the number of stations, {len(stations)}; got {folds}")
-    deal = np.random.default_rng(seed).permutation(len(stations)) % folds
-    results = []
-    for fold in range(folds):
-        out = np.isin(obs["station"].values, stations[deal == fold])
-        post = posterior(prior, obs.isel(observation=~out), seed=seed, **options)
-        results.append((post, obs.isel(observation=out)))
-    scores = held_out_scores(results, seed)
-    if len(scores) == 1:
-        return next(iter(scores.values()))
-    return {f"{key}_{name}": value for name, found in scores.items() for key, value in found.items()}
-
-
-def plot(
-    post: "xr.Dataset",
-    obs: "xr.Dataset | None" = None,
-    truth: "xr.Dataset | None" = None,
-    time=None,
-    variable: str | None = None,
-) -> "Figure":
-    """A picture of a posterior: mean, spread, members, sensors, and the truth where it is known.
-
-    Arguments:
-        time: which time is drawn, at most half a step from one of the posterior; by default the middle one.
-        variable: name of the field; by default the first.
-    Raises:
-        ValueError: a time outside the posterior, an unknown variable.
-    """
-    from .data.container import canonical
-    from .evaluate.plots import plot_posterior
-
-    return plot_posterior(post, obs, None if truth is None else canonical(truth), time, variable)
-
-
 def generate(
     equation: str = "burgers",
     samples: int = 16,
@@ -290,10 +262,3 @@ def generate(
 
     target, arguments = leaf("data", equation, "equation", "", options)
     return simulate(target(**arguments), samples, seed, start, workers, progress)
-
-
-def _check_table(obs) -> None:
-    """Raises TypeError where `obs` is not what `observe` returns."""
-    if not {"value", "std"} <= set(getattr(obs, "data_vars", ())):
-        got = f"a Dataset of {', '.join(map(str, obs.data_vars))}" if hasattr(obs, "data_vars") else type(obs).__name__
-        raise TypeError(f"obs must be a table of sensors; got {got}. Make one with observe(...)")

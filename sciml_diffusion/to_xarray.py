@@ -60,20 +60,26 @@ def fields_dataset(x: np.ndarray, time: np.ndarray, prior: Prior) -> "xr.Dataset
     return out
 
 
-def posterior_dataset(result: "Reconstruction", prior: Prior, obs: "xr.Dataset", facts: dict) -> "xr.Dataset":
+def posterior_dataset(result: "Reconstruction", prior: Prior, obs, facts: dict) -> "xr.Dataset":
     """A reconstruction as xarray in the units of the sensors: the whole window in model time, so that an initial state
-    follows from later sensors; with dates, cut to the frames that the observations span.
+    follows from later sensors; with dates, cut to the frames that the tables span, or whole windows of measurements.
 
     Arguments:
         result: windows in time order; its members have the shape (W, K, C, T, *S).
+        obs: as for `sciml_diffusion.posterior`.
         facts: attributes to record.
     """
+    from .observations.measurement import parts_of
+
     count, members = result.log_weights.shape
     x = result.x.numpy()
     x = np.moveaxis(x, 0, 2).reshape(members, x.shape[2], -1, *x.shape[4:])
     time = result.time.reshape(-1)
     window = np.repeat(np.arange(count), result.time.shape[1])
-    keep = _spanned(time, obs["time"].values) if time.dtype.kind == "M" else np.arange(len(time))
+    measured, tables = parts_of(obs)
+    moments = [table["time"].values for table in tables]
+    whole = bool(measured) or time.dtype.kind != "M"
+    keep = np.arange(len(time)) if whole else _spanned(time, np.concatenate(moments))
     out = fields_dataset(x[:, :, keep], time[keep], prior)
     weights = result.log_weights.softmax(1).numpy()
     log_weights = result.log_weights.numpy()
@@ -97,9 +103,9 @@ def posterior_dataset(result: "Reconstruction", prior: Prior, obs: "xr.Dataset",
                 {"long_name": f"{name.replace('_', ' ')} of the window"},
             )
     facts = facts | {"network_calls": result.network_calls, "operator_calls": result.operator_calls}
-    return _in_units(out, obs, [variable.name for variable in prior.variables]).assign_attrs(
-        {k: v for k, v in facts.items()} | {"prior": str(prior.card.get("name", ""))}
-    )
+    for table in reversed(tables):  # the first one has the last word
+        out = _in_units(out, table, [variable.name for variable in prior.variables])
+    return out.assign_attrs({k: v for k, v in facts.items()} | {"prior": str(prior.card.get("name", ""))})
 
 
 def _spanned(time: np.ndarray, observed: np.ndarray) -> np.ndarray:

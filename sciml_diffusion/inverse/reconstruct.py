@@ -110,11 +110,14 @@ def _sample(
 def warn_if_implausible(denoiser: Denoiser, observation: Observation) -> None:
     """Warns where half of the observations lie more than `FAR` standard deviations from what the prior expects.
 
-    z = (y - A mu) / sqrt(diag(A C A^T) + std^2), with the mean and covariance that the denoiser states, if it does.
+    z = (y - A mu) / sqrt(diag(A C A^T) + std^2), with the mean and covariance that the denoiser states, if it does;
+    nothing is said of other laws and operators.
 
     Arguments:
         observation: in the space of the denoiser, y with shape (B, m).
     """
+    if not observation.linear_gaussian:
+        return
     mean, prior = denoiser.prior_mean(), denoiser.surrogate(torch.full((), torch.inf).to(observation.std))
     if mean is None or prior is None:
         return

@@ -52,7 +52,7 @@ def name_variable(rows: pd.DataFrame, column: str, variable: str | None) -> None
     empty = rows["variable"] == ""
     if empty.any() and others:
         raise ValueError(f"the table names a variable in other rows, but not in {name_rows(rows, empty)}; fill it in")
-    generic = plain(column) in ("value", *ALIASES["value"])
+    generic = plain(column) in ("value", "limit", *ALIASES["value"])
     rows.loc[empty, "variable"] = variable or ("" if generic else split_header(column)[0])
 
 
@@ -106,7 +106,7 @@ def settle_units(rows: pd.DataFrame, units: str | dict[str, str] | None, stated:
                 raise ValueError(
                     f"{name_rows(rows, here)}: no units are stated, but {target!r} in other rows; fill them in"
                 )
-            for column in {"value", "truth"} & set(rows):
+            for column in {"value", "truth", "limit"} & set(rows):
                 rows.loc[here, column] = convert_units(rows.loc[here, column].to_numpy(), own, target)
             rows.loc[here, "std"] = convert_std(rows.loc[here, "std"].to_numpy(), own, target)
     return settled
@@ -128,16 +128,18 @@ def name_stations(rows: pd.DataFrame, space: list[str]) -> pd.Series:
 def merge_duplicates(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Drops exact duplicates, and merges rows of one key that differ: the mean weighted by 1 / std^2.
 
-    v = sum_i (v_i / s_i^2) / sum_i (1 / s_i^2) and s^2 = 1 / sum_i (1 / s_i^2), as for independent errors.
+    v = sum_i (v_i / s_i^2) / sum_i (1 / s_i^2) and s^2 = 1 / sum_i (1 / s_i^2), as for independent errors. Rows that
+    say above or below a limit are never merged.
     """
-    same = rows.duplicated([*keys, "value", "std"])
+    same = rows.duplicated([*keys, "sense", "value", "std"])
     if same.any():
         warnings.warn(f"{int(same.sum())} rows of the table repeat another one exactly and are dropped", stacklevel=3)
         rows = rows[~same]
+    alone = np.where(rows["sense"] == "", -1, np.arange(len(rows)))
+    rows, keys = rows.assign(alone=alone), [*keys, "alone"]
     repeated = rows.duplicated(keys, keep=False)
     if not repeated.any():
-        return rows
-    rows = rows.copy()
+        return rows.drop(columns="alone")
     group = rows[repeated].groupby(keys, sort=False).ngroup()
     precision = rows.loc[repeated, "std"] ** -2.0
     total = precision.groupby(group).transform("sum")
@@ -148,4 +150,4 @@ def merge_duplicates(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         f"merged into {group.nunique()}, weighted by 1 / std^2",
         stacklevel=3,
     )
-    return rows[~rows.duplicated(keys)]
+    return rows[~rows.duplicated(keys)].drop(columns="alone")

@@ -15,9 +15,12 @@ ALIASES = {
     "station": ("station_id", "station_name", "site", "sensor", "id"),
     "units": ("unit",),
     "truth": (),
+    "sense": (),
+    "limit": (),
+    "dof": (),
 }
 CARTESIAN = ("x", "y", "z")
-ROLES = ("time", "value", "variable", "std", "station", "units", "truth")
+ROLES = ("time", "value", "variable", "std", "station", "units", "truth", "sense", "limit", "dof")
 DATES_ONLY = ("datetime", "date", "timestamp", "date_time")
 
 
@@ -58,6 +61,8 @@ def assign_roles(
         if matches:
             roles["value"] = matches[0]
             left.remove(matches[0])
+    if "value" not in roles and {"limit", "sense"} <= set(roles):
+        roles["value"] = roles["limit"]  # a switch: the side of its limit is all that it reports
     space = _spatial(frame, left, dims, known_value="value" in roles)
     left = [c for c in left if c not in space.values()]
     if "value" not in roles:

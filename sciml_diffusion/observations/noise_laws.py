@@ -99,9 +99,13 @@ class StudentT(Noise):
         return h + self.std.to(h) * white(h, generator) * (dof / chi_square).sqrt().to(h)
 
     def information(self, y: Tensor, h: Tensor) -> Tensor:
-        """Fisher information (nu + 1) / ((nu + 3) std^2): shapes (N, m), (N, m) -> (N, m)."""
+        """The weight (nu + 1) / (nu std^2 + (y - h)^2) of iterated least squares: shapes (N, m), (N, m) -> (N, m).
+
+        The curvature where h = y, and with it the residual is y - h itself; the curvature elsewhere is negative in the
+        tails, and its expectation would make steps from there far too short.
+        """
         std, dof = self.std.to(h), self.dof.to(h)
-        return ((dof + 1) / (dof + 3) / std**2).expand(h.shape)
+        return (dof + 1) / (dof * std**2 + (y.to(h) - h) ** 2)
 
     def check(self, y: Tensor) -> None:
         refuse_not_finite(y)

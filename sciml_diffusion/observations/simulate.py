@@ -11,6 +11,7 @@ import xarray as xr
 
 from ..physics.grid import Grid
 from .columns import ALIASES, plain
+from .senses import settle_senses
 from .sensors import spatial_operator
 from .table import make_table
 
@@ -25,6 +26,8 @@ def simulate(
     variable: str | list[str] | None = None,
     every: int = 1,
     snap: bool = False,
+    limit: float | dict[str, float] | None = None,
+    dof: float | None = None,
 ) -> xr.Dataset:
     """Observes fields at stations: y = x(station, time) + std z, with x linear between grid points and z ~ N(0, 1).
 
@@ -41,6 +44,8 @@ def simulate(
         variable: names of the observed fields; by default all.
         every: observe every n-th frame, from the first on.
         snap: random stations sit on distinct grid points.
+        limit: stations only report on which side of it y lies; one number or {variable: number}.
+        dof: z follows Student's t with so many degrees of freedom.
 
     Returns:
         A sensor table with the further variable `truth`, the values without noise.
@@ -55,7 +60,8 @@ def simulate(
     labels, points = _stations(grid, stations, seed, snap)
     frames = fields[names].isel(time=slice(None, None, _positive(every)))
     truth = np.stack([_values(frames[name], grid, points) for name in names], axis=1)
-    noise = np.random.default_rng([seed, NOISE]).standard_normal(truth.shape)
+    rng = np.random.default_rng([seed, NOISE])
+    noise = rng.standard_normal(truth.shape) if dof is None else rng.standard_t(dof, truth.shape)
     columns = {
         "time": frames["time"].values[:, None, None],
         "variable": np.array(names)[:, None],
@@ -66,7 +72,9 @@ def simulate(
     } | dict(zip(grid.dims, points, strict=True))
     rows = pd.DataFrame({name: np.broadcast_to(values, truth.shape).ravel() for name, values in columns.items()})
     units = {name: str(fields[name].attrs.get("units", "")) for name in names}
-    return make_table(_without_missing(rows), list(grid.dims), units)
+    rows = _without_missing(rows).copy()
+    settle_senses(rows, limit, dof)
+    return make_table(rows, list(grid.dims), units)
 
 
 def _variables(fields: xr.Dataset, variable: str | list[str] | None) -> list[str]:

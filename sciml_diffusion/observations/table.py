@@ -23,6 +23,7 @@ from .cleaning import (
     settle_units,
 )
 from .columns import assign_roles, numbers, plain, split_header, times
+from .senses import settle_senses
 from .units import convert_std, convert_units
 
 __all__ = ["convert_std", "convert_units", "make_table", "read_table", "spatial_dims", "table_units"]
@@ -35,6 +36,8 @@ def read_table(
     variable: str | None = None,
     units: str | dict[str, str] | None = None,
     dims: tuple[str, ...] | None = None,
+    limit: float | dict[str, float] | None = None,
+    dof: float | None = None,
 ) -> xr.Dataset:
     """Reads a table of sensors: a row with time, position and value for each observation.
 
@@ -45,12 +48,18 @@ def read_table(
     station, position, time and variable that differ are merged, weighted by 1 / std^2. Each of these is a warning that
     counts the rows.
 
+    A row with a `sense` ("above", "below", ">" or "<") only says on which side of its value, or of the column `limit`,
+    the field lies, as a switch or a detection limit does; a `limit` without a sense compares the value with it.
+
     Arguments:
         source: path of a CSV file (comma, semicolon or tab), a DataFrame, or a Dataset with a single dimension.
         std: standard deviation of the noise, for the rows that state none; one number or {variable: number}.
         variable: name of the observed variable, where the table does not say it.
         units: units of the values, where the table does not state them; one name or {variable: name}.
         dims: spatial columns, where they are neither latitude and longitude nor x, y, z.
+        limit: all rows report is whether their value lies above or below it; one number or {variable: number}.
+        dof: the errors follow Student's t with so many degrees of freedom and the scale std, so that outliers are
+            forgiven (4 is robust); a column dof may say it for each row.
 
     Returns:
         A sensor table. A variable that nothing names is "", and stands for the only variable of a prior.
@@ -75,13 +84,14 @@ def read_table(
         rows["std"] = convert_std(rows["std"], std_header, header)
     fill_std(rows, std)
     known = settle_units(rows, units, {"": header} if header else stated)
+    settle_senses(rows, limit, dof)
     rows["station"] = name_stations(rows, list(space))
     rows = merge_duplicates(rows, ["station", "time", "variable", *space])
     return make_table(rows, list(space), known)
 
 
 def make_table(rows: pd.DataFrame, space: list[str], units: dict[str, str]) -> xr.Dataset:
-    """Puts checked columns (value, std, time, variable, station, spatial dims, perhaps truth) into a sensor table."""
+    """Puts checked columns (value, std, time, variable, station, spatial dims, perhaps others) into a sensor table."""
     table = xr.Dataset(
         {name: (DIM, np.array(rows[name], np.float64)) for name in ("value", "std", "truth") if name in rows},
         coords={
@@ -92,10 +102,21 @@ def make_table(rows: pd.DataFrame, space: list[str], units: dict[str, str]) -> x
         },
         attrs={"units": json.dumps(units)},
     )
+    if "sense" in rows and (rows["sense"] != "").any():
+        table["sense"] = (DIM, rows["sense"].to_numpy().astype(str))
+    if "dof" in rows and rows["dof"].notna().any():
+        table["dof"] = (DIM, np.array(rows["dof"], np.float64))
     for dim, name in (("latitude", "degrees_north"), ("longitude", "degrees_east")):
         if dim in space:
             table[dim].attrs = {"units": name, "standard_name": dim}
     return table
+
+
+def check_table(obs) -> None:
+    """Raises TypeError where `obs` is not what `observe` returns."""
+    if not {"value", "std"} <= set(getattr(obs, "data_vars", ())):
+        got = f"a Dataset of {', '.join(map(str, obs.data_vars))}" if hasattr(obs, "data_vars") else type(obs).__name__
+        raise TypeError(f"obs must be a table of sensors; got {got}. Make one with observe(...)")
 
 
 def table_units(table: xr.Dataset) -> dict[str, str]:
@@ -167,10 +188,14 @@ def _read_csv(path: Path) -> pd.DataFrame:
 def _typed(frame: pd.DataFrame, roles: dict[str, str], space: dict[str, str]) -> pd.DataFrame:
     """The columns by role, as times, numbers and text."""
     rows = pd.DataFrame({"time": times(frame, roles["time"])}, index=frame.index)
-    for name, column in ({k: v for k, v in roles.items() if k in ("value", "std", "truth")} | space).items():
+    for name, column in (
+        {k: v for k, v in roles.items() if k in ("value", "std", "truth", "limit", "dof")} | space
+    ).items():
         rows[name] = numbers(frame, column)
     if "std" not in roles:
         rows["std"] = np.nan
+    if "sense" in roles:
+        rows["sense"] = _text(frame[roles["sense"]])
     for role in ("variable", "station", "units"):
         rows[role] = _text(frame[roles[role]]) if role in roles else ""
     return rows

@@ -8,6 +8,7 @@ import torch
 import xarray as xr
 
 from .observation import Observation
+from .senses import SWITCH, kinds, law_of, readings
 from .sensors import channels, check_inside, point_operator, positions
 from .table import table_units
 from .units import convert_std, convert_units
@@ -55,16 +56,20 @@ def bind(table: xr.Dataset, prior, starts: np.ndarray | None = None) -> list[Win
         raise ValueError("the table of sensors is empty")
     channel = channels([v.name for v in prior.variables], table)
     check_inside(table, prior.grid)
-    starts = _starts(table, prior) if starts is None else _checked(np.asarray(starts), table, prior)
+    moments = table["time"].values
+    starts = starts_of(moments, prior) if starts is None else checked_starts(np.asarray(starts), moments, prior)
     value, std = _in_units_of(prior, table, channel)
     window, frame = _place(table, starts, prior)
-    # + 0.0 turns -0.0 into 0.0: layouts are compared bit by bit
-    key = np.column_stack([frame, channel, *(positions(table, dim) for dim in prior.grid.dims), std]) + 0.0
+    kind, dof, side = kinds(table)
+    limit = np.where(kind == SWITCH, value, 0.0)
+    # rows of a kind follow one another; + 0.0 turns -0.0 into 0.0: layouts are compared bit by bit
+    places = (positions(table, dim) for dim in prior.grid.dims)
+    key = np.column_stack([kind, frame, channel, *places, std, dof, limit]) + 0.0
     order = np.lexsort([value, *key.T[::-1], window])
     layouts: dict[bytes, list[tuple[int, np.ndarray]]] = {}
     for index, rows in enumerate(np.split(order, np.searchsorted(window[order], np.arange(1, len(starts))))):
         layouts.setdefault(key[rows].tobytes(), []).append((index, rows))
-    groups = []
+    groups, y = [], readings(value, std, side)
     for members in layouts.values():
         indices, rows = tuple(index for index, _ in members), np.stack([rows for _, rows in members])
         times = tuple(starts[index] + np.arange(prior.window) * prior.step for index in indices)
@@ -73,7 +78,8 @@ def bind(table: xr.Dataset, prior, starts: np.ndarray | None = None) -> list[Win
             (dim,) = table["value"].dims
             layout = table.isel({dim: rows[0]}).assign_coords(time=(dim, frame[rows[0]]))
             operator = point_operator(prior.grid, prior.variables, np.arange(prior.window, dtype=np.float64), layout)
-            observation = Observation(operator, torch.from_numpy(value[rows]), torch.from_numpy(std[rows[0]]))
+            law = law_of(*(part[rows[0]] for part in (kind, limit, std, dof)))
+            observation = Observation(operator, torch.from_numpy(y[rows]), law)
         groups.append(WindowGroup(indices, times, observation))
     return groups
 
@@ -93,20 +99,20 @@ def _in_units_of(prior, table: xr.Dataset, channel: np.ndarray) -> tuple[np.ndar
     return value, std
 
 
-def _dated(table: xr.Dataset, prior) -> bool:
-    """Whether frames have dates; refuses a table that does not match."""
+def _dated(moments: np.ndarray, prior) -> bool:
+    """Whether frames have dates; refuses times that do not match."""
     dated = isinstance(prior.step, np.timedelta64)
-    if dated != np.issubdtype(table["time"].dtype, np.datetime64):
+    if dated != np.issubdtype(moments.dtype, np.datetime64):
         kinds = ("dates", "model time") if dated else ("model time", "dates")
         raise ValueError(f"the prior's frames have {kinds[0]}, but the table has {kinds[1]}; rewrite the table's times")
     return dated
 
 
-def _starts(table: xr.Dataset, prior) -> np.ndarray:
-    """First frames of consecutive windows that cover the table; one window from 0 for model time."""
-    if not _dated(table, prior):
+def starts_of(moments: np.ndarray, prior) -> np.ndarray:
+    """First frames of consecutive windows that cover the times of a table; one window from 0 for model time."""
+    if not _dated(moments, prior):
         return np.zeros(1)
-    moments = table["time"].values.astype("datetime64[ns]").astype(np.int64)
+    moments = moments.astype("datetime64[ns]").astype(np.int64)
     step = int(prior.step / np.timedelta64(1, "ns"))
     first = int(moments.min()) // step * step
     windows, within = divmod((int(moments.max()) - first) / step, prior.window)
@@ -114,9 +120,9 @@ def _starts(table: xr.Dataset, prior) -> np.ndarray:
     return (first + np.arange(count) * prior.window * step).astype("datetime64[ns]")
 
 
-def _checked(starts: np.ndarray, table: xr.Dataset, prior) -> np.ndarray:
-    """The starts that a user gave, in the type of the table's times."""
-    starts = starts.astype("datetime64[ns]" if _dated(table, prior) else np.float64)
+def checked_starts(starts: np.ndarray, moments: np.ndarray, prior) -> np.ndarray:
+    """The starts that a user gave, in the type of the times of what was observed."""
+    starts = starts.astype("datetime64[ns]" if _dated(moments, prior) else np.float64)
     if starts.ndim != 1 or not len(starts) or (np.diff(starts) / prior.step < prior.window - TOLERANCE).any():
         raise ValueError(
             f"starts must be a list of times that increase by at least {prior.window} steps of {prior.step}"
