@@ -17,6 +17,8 @@ from sciml_diffusion.inverse.daps import DAPS
 from sciml_diffusion.inverse.dps import DPS
 from sciml_diffusion.inverse.low_rank_smc import GaussianSurrogateSMC
 from sciml_diffusion.inverse.mmps import MMPS
+from sciml_diffusion.inverse.pigdm import PiGDM
+from sciml_diffusion.inverse.sda import SDA
 from sciml_diffusion.inverse.split_gibbs import SplitGibbs
 from sciml_diffusion.inverse.tsmc import TwistedSMC
 from sciml_diffusion.inverse.unknown_noise import UnknownNoise
@@ -112,6 +114,8 @@ METHODS: dict[str, Method] = {
     "gs-smc": Method(GaussianSurrogateSMC, exact=True, needs_surrogate=True),
     "gs-smc-rank": Method(lambda s: GaussianSurrogateSMC(s, rank=4), exact=True, needs_surrogate=True),
     "dps": Method(DPS, exact=False, noise=False),
+    "pigdm": Method(PiGDM, exact=False),
+    "sda": Method(lambda s: SDA(s, corrections=1), exact=False),
     "daps": Method(DAPS, exact=True),
     "daps-hmc": Method(lambda s: DAPS(s, inner="hmc", moves=1), exact=False),
     "daps-corrected": Method(lambda s: DAPS(s, law="corrected", n_ode=2), exact=False),

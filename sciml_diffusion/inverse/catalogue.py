@@ -5,6 +5,8 @@ METHODS = {
     "smc": "linear",
     "gs-smc": "linear",
     "dps": "gradient",
+    "pigdm": "gradient",
+    "sda": "gradient",
     "daps": "gradient",
     "split-gibbs": "gradient",
     "unknown-noise": "gradient",
