@@ -12,7 +12,7 @@ from physics.closed_forms_atmosphere import (
     overturning,
     thermal_wind_flow,
 )
-from physics.closed_forms_buoyant import rates_missed, sheets_left
+from physics.closed_forms_buoyant import rates_missed, rates_missed_in_box, sheets_left
 from physics.closed_forms_residuals import CASES
 
 from sciml_diffusion.physics.air_mass import ColumnMass, PressureContinuity
@@ -60,6 +60,9 @@ def rows(quick: bool) -> Iterator[dict]:
         for scheme, order in orders.items():
             begun, errors = time.perf_counter(), [error(n, scheme) for n in sizes]
             yield _order(f"residual of {name}, {scheme}", "buoyant", sizes, errors, order, begun)
+    begun, sizes = time.perf_counter(), (32, 64, 128)
+    errors = [rates_missed_in_box(n) for n in sizes]
+    yield _order("residual of rates between walls", "buoyant", sizes, errors, 2.0, begun)
     for case, solver, value, limit in (*_floors(), *_projections()):
         yield {"case": case, "solver": solver, "value": value, "limit": limit}
 

@@ -1,8 +1,4 @@
-"""Buoyant flow (Boussinesq) on a periodic stencil of its own.
-
-Between walls there is none here: `TracerEquation` and `Divergence` hold for the density and the velocity of smoke in a
-box, its momentum would need the pressure of the box.
-"""
+"""Buoyant flow (Boussinesq) on a periodic stencil of its own; between walls there is `BuoyantBoxEquation`."""
 
 from collections.abc import Mapping
 
