@@ -13,6 +13,8 @@ from .gaussian_step import Factor
 from .low_rank import LowRank, diagonal, refined
 from .low_rank_step import LowRankFactor, LowRankStep
 
+RELATIVE = 1e-6  # what lies between modes along a direction counts above this share of the largest
+
 
 @dataclass(frozen=True)
 class State:
@@ -62,6 +64,7 @@ class SurrogatePath:
         self._mean = denoiser.prior_mean().to(streams.dtype).expand(streams.rows, *denoiser.event)
         self.coefficients = tuple(denoiser.within(infinity).basis(self._mean[:1]).shape[1:])
         self._infinity, self._prior, self._factors = infinity, self._base(infinity), {}
+        self.basis = self._prior.basis
 
     def start(self) -> tuple[State, Tensor]:
         """The state at sigma = infinity, all members alike, and log N(y; A mean, R + A Cov[x] A^T), with shape (N,)."""
@@ -119,7 +122,7 @@ class SurrogatePath:
         rows, values = scale.new_zeros(0, len(scale)), scale.new_zeros(0)
         if self.rank and between is not None:
             _, values, rows = _svd(self._prior.basis(between.to(self._mean)).flatten(1) / scale)
-            values = values[: self.rank] ** 2
+            values = values[: min(self.rank, int((values > RELATIVE * values[0]).sum()))] ** 2
         elif self.rank:
             rows = _svd(self.step.white_rows(shared) * scale)[2][: self.rank]
             if len(rows) < self.rank:  # fewer data than directions: add those of the largest variance
@@ -127,7 +130,7 @@ class SurrogatePath:
                 unit = unit[: self.rank]
                 rows = torch.cat([rows, _svd(unit - unit @ rows.T @ rows)[2]])[: self.rank]
             values = torch.zeros_like(rows[:, 0])
-        rows = rows[: self.rank].to(self._mean)
+        rows = rows[: len(values)].to(self._mean)
         return rows.expand(self.rows, -1, -1), values.expand(self.rows, -1)
 
     def _base(self, sigma: Tensor) -> Covariance:

@@ -12,16 +12,14 @@ from .base import PosteriorMethod
 from .low_rank_smc import GaussianSurrogateSMC
 from .smc import MomentMatchedSMC
 
-FEW = 8  # sensors: up to so many the exact covariance of what they see costs no more than a surrogate's directions
-
 
 class TwistedSMC(PosteriorMethod):
-    """`GaussianSurrogateSMC` or `MomentMatchedSMC`, by what the denoiser states and the number of sensors.
+    """`GaussianSurrogateSMC` or `MomentMatchedSMC`, by what the denoiser states.
 
-    - A denoiser with a surrogate that is nearly linear: the surrogate alone (q = 0), no backward pass.
-    - A surrogate, but far from linear: with `rank` directions of each member's own.
-    - No surrogate, but a covariance within its modes, and more than `FEW` sensors: the same.
-    - All else: moment matching, with one backward pass for each sensor; its weights last for few sensors.
+    - A surrogate that is nearly linear (Gaussians, nearly Gaussian networks): the surrogate alone, no backward pass.
+    - A surrogate that is far from linear, or a covariance within the modes of a mixture: that, with `rank` directions
+      of each member's own; as many backward passes a step, whatever the number of sensors.
+    - Neither: moment matching, with one backward pass for each sensor; its weights last for few sensors.
 
     Consistent: the weighted ensemble tends to the posterior (of the sampler's own steps) as K grows.
 
@@ -40,10 +38,9 @@ class TwistedSMC(PosteriorMethod):
     ) -> tuple[Tensor, Tensor, dict]:
         """Members of shape (B K, *event), log-weights (B, K), diagnostics."""
         one = torch.ones((), dtype=streams.dtype, device=streams.device)
-        stated, within = denoiser.surrogate(one) is not None, denoiser.within(one) is not None
-        if stated or (within and observation.operator.m > FEW):
-            rank = 0 if stated and denoiser.nearly_linear else self.rank
-            method = GaussianSurrogateSMC(self.sigmas, self.trigger, rank)
-        else:
+        if denoiser.within(one) is None or denoiser.prior_mean() is None:
             method = MomentMatchedSMC(self.sigmas, self.trigger)
+        else:
+            linear = denoiser.surrogate(one) is not None and denoiser.nearly_linear
+            method = GaussianSurrogateSMC(self.sigmas, self.trigger, 0 if linear else self.rank)
         return method.run(denoiser, observation, streams, callback)
