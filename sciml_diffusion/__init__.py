@@ -10,15 +10,15 @@ _FACADE = {  # name -> module that defines it
     "from_arrays": "data.arrays",
     "from_xarray": "data.arrays",
     "generate": "api",
-    "leave_stations_out": "results",
+    "leave_stations_out": "api",
     "load_prior": "api",
     "measure": "api",
     "observe": "api",
     "open_dataset": "api",
-    "plot": "results",
+    "plot": "api",
     "posterior": "api",
     "sample": "api",
-    "score": "results",
+    "score": "api",
 }
 
 __all__ = ["__version__", *_FACADE]

@@ -8,6 +8,7 @@ import numpy as np
 
 from .leaves import check_known, leaf
 from .prior import Prior, Variable
+from .results import leave_stations_out, plot, score  # noqa: F401 - the facade's other half
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -35,8 +35,7 @@ def simulate(
     n > k stations are the same too. Rows run over times, then variables, then stations.
 
     Arguments:
-        fields: one variable for each field, with the dim time and the spatial dims; an axis whose coordinate has the
-            attribute `period` closes on itself.
+        fields: with the dim time and the spatial dims; an axis whose coordinate has the attribute `period` closes.
         stations: number of stations at uniformly random places of the domain, or their coordinates: a table with one
             column for each spatial dim (and perhaps station), or an array with shape (m, number of dims).
         std: standard deviation of the noise, > 0, in the units of the fields; one number or {variable: number}.
@@ -44,15 +43,14 @@ def simulate(
         variable: names of the observed fields; by default all.
         every: observe every n-th frame, from the first on.
         snap: random stations sit on distinct grid points.
-        limit: stations only report on which side of it y lies; one number or {variable: number}.
-        dof: z follows Student's t with so many degrees of freedom.
+        limit, dof: stations only report on which side of the limit y lies; z follows Student's t. See `read_table`.
 
     Returns:
         A sensor table with the further variable `truth`, the values without noise.
 
     Raises:
-        ValueError: where fields lack a time or have dims to choose from first, std is not > 0, a station lies outside
-            the domain, or `every` or the number of stations is not a positive integer.
+        ValueError: fields that lack a time or have dims to choose from first; std not > 0; a station outside the
+            domain; `every` or the number of stations not a positive integer.
     """
     names = _variables(fields, variable)
     scale = _scale(names, std)
@@ -62,14 +60,9 @@ def simulate(
     truth = np.stack([_values(frames[name], grid, points) for name in names], axis=1)
     rng = np.random.default_rng([seed, NOISE])
     noise = rng.standard_normal(truth.shape) if dof is None else rng.standard_t(dof, truth.shape)
-    columns = {
-        "time": frames["time"].values[:, None, None],
-        "variable": np.array(names)[:, None],
-        "station": np.array(labels),
-        "std": scale,
-        "truth": truth,
-        "value": truth + scale * noise,
-    } | dict(zip(grid.dims, points, strict=True))
+    columns = dict(zip(grid.dims, points, strict=True)) | {"truth": truth, "value": truth + scale * noise, "std": scale}
+    columns |= {"variable": np.array(names)[:, None], "station": np.array(labels)}
+    columns["time"] = frames["time"].values[:, None, None]
     rows = pd.DataFrame({name: np.broadcast_to(values, truth.shape).ravel() for name, values in columns.items()})
     units = {name: str(fields[name].attrs.get("units", "")) for name in names}
     rows = _without_missing(rows).copy()

@@ -2,6 +2,7 @@
 
 It is an xarray.Dataset with the single dimension "observation": data variables `value` and `std`, the coordinates
 `time`, one for each spatial dimension, `variable` and `station`, and attrs["units"], the JSON of {variable: units}.
+Rows that are not plain readings have `sense` and `dof` beside them: see `senses`.
 """
 
 import json
@@ -45,11 +46,8 @@ def read_table(
     and longitude (or x, y, z, ...), value, and optionally variable, std, station, units. Common other names (lat, lon,
     datetime, temp) and units in a header ("value [degC]") are understood. Rows without a value, a time or a position
     are dropped, exact duplicates too; a mark such as -9999, far outside of the other values, is no value. Rows of one
-    station, position, time and variable that differ are merged, weighted by 1 / std^2. Each of these is a warning that
-    counts the rows.
-
-    A row with a `sense` ("above", "below", ">" or "<") only says on which side of its value, or of the column `limit`,
-    the field lies, as a switch or a detection limit does; a `limit` without a sense compares the value with it.
+    station, position, time and variable that differ are merged, weighted by 1 / std^2. Each is a warning that counts.
+    A row with a `sense` (above, below, > or <) says on which side of its value, or of a column `limit`, the field is.
 
     Arguments:
         source: path of a CSV file (comma, semicolon or tab), a DataFrame, or a Dataset with a single dimension.
@@ -57,17 +55,14 @@ def read_table(
         variable: name of the observed variable, where the table does not say it.
         units: units of the values, where the table does not state them; one name or {variable: name}.
         dims: spatial columns, where they are neither latitude and longitude nor x, y, z.
-        limit: all rows report is whether their value lies above or below it; one number or {variable: number}.
-        dof: the errors follow Student's t with so many degrees of freedom and the scale std, so that outliers are
-            forgiven (4 is robust); a column dof may say it for each row.
+        limit: rows only report whether their value lies above or below it; one number or {variable: number}.
+        dof: degrees of freedom of Student's t, for errors of heavy tails (4 is robust); a column may say it by row.
 
     Returns:
         A sensor table. A variable that nothing names is "", and stands for the only variable of a prior.
-
     Raises:
         FileNotFoundError: no such file. TypeError: not a table.
-        ValueError: a column is missing or ambiguous; an entry is not a number or a time; std is not > 0; a latitude
-            lies outside [-90, 90]; units disagree; or no rows are left. The rows are named.
+        ValueError: what cannot be read or makes no sense; the rows are named.
     """
     frame, stated = _load(source)
     roles, space = assign_roles(frame, variable, dims)
@@ -79,15 +74,21 @@ def read_table(
     rows = drop_missing(rows, list(space))
     check_positions(rows, list(space))
     name_variable(rows, roles["value"], variable)
-    header, std_header = (split_header(roles[role])[1] if role in roles else "" for role in ("value", "std"))
-    if header and std_header:
-        rows["std"] = convert_std(rows["std"], std_header, header)
+    header = _header_units(rows, roles)
     fill_std(rows, std)
     known = settle_units(rows, units, {"": header} if header else stated)
     settle_senses(rows, limit, dof)
     rows["station"] = name_stations(rows, list(space))
     rows = merge_duplicates(rows, ["station", "time", "variable", *space])
     return make_table(rows, list(space), known)
+
+
+def _header_units(rows: pd.DataFrame, roles: dict[str, str]) -> str:
+    """Units in the header of the values, "" where it has none; std is converted to them in place."""
+    header, std_header = (split_header(roles[role])[1] if role in roles else "" for role in ("value", "std"))
+    if header and std_header:
+        rows["std"] = convert_std(rows["std"], std_header, header)
+    return header
 
 
 def make_table(rows: pd.DataFrame, space: list[str], units: dict[str, str]) -> xr.Dataset:
