@@ -11,10 +11,13 @@ from sciml_diffusion.codecs.standardise import Standardise
 from sciml_diffusion.denoisers.anchored import AnchoredDenoiser
 from sciml_diffusion.denoisers.backbones.unet import UNet
 from sciml_diffusion.denoisers.basis import AxisBasis, FourierBasis, IdentityBasis, MatrixBasis, SpaceTimeBasis
+from sciml_diffusion.denoisers.conventions import ConvertedDenoiser
 from sciml_diffusion.denoisers.mixture import MixtureDenoiser
 from sciml_diffusion.denoisers.precondition import PreconditionedDenoiser
+from sciml_diffusion.denoisers.schedules import LinearVP
 from sciml_diffusion.inverse.daps import DAPS
 from sciml_diffusion.inverse.dps import DPS
+from sciml_diffusion.inverse.enkg import EnKG
 from sciml_diffusion.inverse.low_rank_smc import GaussianSurrogateSMC
 from sciml_diffusion.inverse.mmps import MMPS
 from sciml_diffusion.inverse.pigdm import PiGDM
@@ -91,6 +94,7 @@ CLOSED_FORMS: dict[str, Callable] = {  # denoisers whose marginal density is kno
 DENOISERS: dict[str, Callable] = CLOSED_FORMS | {
     "preconditioned": lambda: PreconditionedDenoiser(_network(1), (1, 8, 8)),
     "anchored": _anchored,
+    "converted": lambda: ConvertedDenoiser(_network(1), (1, 8, 8), LinearVP(), "v"),
 }
 
 SAMPLERS: dict[str, Callable] = {"euler": Euler, "heun": Heun, "ancestral": Ancestral}  # from a noise grid
@@ -104,6 +108,7 @@ class Method:
     exact: bool
     noise: bool = True  # knows the size of the noise: without information it gives the prior back
     needs_surrogate: bool = False
+    coupled: bool = False  # members of a window depend on each other from the start
 
 
 METHODS: dict[str, Method] = {
@@ -121,6 +126,8 @@ METHODS: dict[str, Method] = {
     "daps-corrected": Method(lambda s: DAPS(s, law="corrected", n_ode=2), exact=False),
     "split-gibbs": Method(lambda s: SplitGibbs(s, prior_steps=2), exact=False),
     "unknown-noise": Method(UnknownNoise, exact=False),
+    "enkg": Method(EnKG, exact=True, coupled=True),
+    "enkg-published": Method(lambda s: EnKG(s, "published"), exact=False, noise=False, coupled=True),
 }
 
 OPERATORS: dict[str, Callable] = {  # made for events of shape (2, 3, 4)
