@@ -10,4 +10,5 @@ METHODS = {
     "daps": "gradient",
     "split-gibbs": "gradient",
     "unknown-noise": "gradient",
+    "enkg": "forward",
 }

@@ -1,0 +1,174 @@
+"""Ensemble Kalman guidance: posterior sampling that only ever evaluates A, for solvers without derivatives."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..denoisers.base import Denoiser
+from ..denoisers.basis import IdentityBasis
+from ..denoisers.covariance import Covariance
+from ..observations.observation import Observation
+from ..samplers.sde import bridge
+from ..samplers.streams import MemberStreams
+from .base import PosteriorMethod
+
+UPDATES = ("conditional", "published")
+RIDGES = 10.0 ** torch.arange(-8.0, 1.0, dtype=torch.float64)  # of the regression, in units of the mean eigenvalue
+
+
+class EnKG(PosteriorMethod):
+    """Members move together; what A does to each of them tells the others how to move. Two updates:
+
+    `conditional`: x = D + e, e ~ N(0, E), is conditioned on y by perturbed observations, with the slope H that ridge
+    regression of (A(D + e) - A(D - e)) / 2 on e finds over the members of a window, and its prediction error Q:
+    x += E H^T (H E H^T + Q + R)^{-1} (y + r - A(x)), r ~ N(0, R); then the exact bridge to the next level. The ridge
+    is the one with the least generalised cross-validation. Two evaluations of A for each level and member. For a
+    Gaussian prior, a linear A and more members than dimensions this is a draw from the posterior; elsewhere one slope
+    serves all members of a window. A denoiser that states no E gets an isotropic one, from the spread of the members.
+
+    `published`: twice for each level, x_j -= lambda / |C|_F sum_k C_jk (x_k - mean), C_jk = <A(u_j) - y, A(u_k) -
+    mean> / K in units of the noise, u the end of the flow from x in min(1 + steps left // 8, 20) Euler steps; then one
+    Euler step. It lowers the misfit by steps of a fixed length, whatever the noise: not calibrated as published, for
+    members contract or stay too wide, however many there are.
+
+    Members of a window depend on each other from the first level on; `published` never leaves the span of the first.
+    Source: Zheng et al., Ensemble Kalman diffusion guidance: a derivative-free method for inverse problems, 2024
+    (`published`); `conditional` is this package's own, after Evensen, Data Assimilation (2009) for perturbed
+    observations.
+
+    Arguments:
+        sigmas: noise grid, ending in 0, with shape (n + 1,).
+        update: "conditional" or "published".
+        length: lambda, for "published".
+
+    Raises:
+        ValueError: another update.
+    """
+
+    needs = "forward"
+
+    def __init__(self, sigmas: Tensor, update: str = "conditional", length: float = 2.0):
+        super().__init__(sigmas)
+        if update not in UPDATES:
+            raise ValueError(f"update must be one of {', '.join(UPDATES)}; got {update!r}")
+        self.update, self.length = update, length
+
+    def run(
+        self, denoiser: Denoiser, observation: Observation, streams: MemberStreams, callback: Callable[[int], None]
+    ) -> tuple[Tensor, None, dict]:
+        """Members of shape (B K, *event); no weights."""
+        run = self._conditional if self.update == "conditional" else self._published
+        return run(denoiser, observation, streams, callback), None, {}
+
+    def _conditional(self, denoiser, observation, streams, callback) -> Tensor:
+        levels = self.levels(streams)
+        prior = denoiser.surrogate(torch.full_like(levels[0][1], torch.inf))
+        if prior is None or denoiser.prior_mean() is None:
+            x_t = denoiser.start(levels[0][1], streams)
+        else:
+            mean = denoiser.prior_mean().to(streams.dtype).expand(streams.rows, *denoiser.event)
+            x = conditioned(mean, prior, mean.new_ones(len(observation.y)), observation, streams)
+            x_t = x + levels[0][1] * streams.normal(denoiser.event)
+        for n, ((_, sigma_t), (low, sigma_s)) in enumerate(zip(levels, levels[1:], strict=False)):
+            mean = denoiser(x_t, sigma_t)
+            covariance, factor = stated_or_isotropic(denoiser, x_t, sigma_t, len(observation.y))
+            x = conditioned(mean, covariance, factor, observation, streams)
+            x_t = bridge(x_t, x, sigma_t, sigma_s, streams) if low > 0 else x
+            callback(n + 1)
+        return x_t
+
+    def _published(self, denoiser, observation, streams, callback) -> Tensor:
+        levels, windows = self.levels(streams), len(observation.y)
+        x_t = denoiser.start(levels[0][1], streams)
+        y = observation.repeat(len(x_t) // windows).to(x_t)
+        for n, ((_, sigma_t), (_, sigma_s)) in enumerate(zip(levels, levels[1:], strict=False)):
+            steps = min(1 + (len(levels) - 1 - n) // 8, 20)
+            for _ in range(2):
+                h = observation.operator(flow(denoiser, x_t, sigma_t, steps))
+                residual, std = observation.noise.local(y, h)
+                misfit, seen = ((v / std).reshape(windows, -1, h.shape[1]) for v in (-residual, h))
+                x = x_t.reshape(windows, -1, *x_t.shape[1:]).flatten(2)
+                c = misfit @ (seen - seen.mean(1, keepdim=True)).mT / seen.shape[1]
+                norm = c.flatten(1).norm(dim=1).clamp_min(torch.finfo(c.dtype).tiny)[:, None, None]
+                x_t = (x - self.length / norm * (c @ (x - x.mean(1, keepdim=True)))).reshape(x_t.shape)
+            x_t = x_t + (sigma_s - sigma_t) * (x_t - denoiser(x_t, sigma_t)) / sigma_t
+            callback(n + 1)
+        return x_t
+
+
+def flow(denoiser: Denoiser, x_t: Tensor, sigma: Tensor, steps: int) -> Tensor:
+    """The end of dx/dsigma = (x - D) / sigma, by Euler steps at sigma (1 - i / steps)^7: shape (N, *event)."""
+    levels = sigma * (1 - torch.arange(steps + 1, device=x_t.device) / steps).to(x_t) ** 7
+    for a, b in zip(levels[:-1], levels[1:], strict=True):
+        x_t = x_t + (b - a) * (x_t - denoiser(x_t, a)) / a
+    return x_t
+
+
+def stated_or_isotropic(denoiser: Denoiser, x_t: Tensor, sigma: Tensor, windows: int) -> tuple[Covariance, Tensor]:
+    """E and a factor of it for each window: the denoiser's E and 1, or the identity and v sigma^2 / (v + sigma^2),
+
+    v the variance of the members above that of the noise. Shapes: x_t (N, *event), sigma (), the factors (windows,).
+    """
+    stated = denoiser.surrogate(sigma)
+    if stated is not None:
+        return stated, x_t.new_ones(windows)
+    total = x_t.reshape(windows, len(x_t) // windows, -1).var(1, correction=0).mean(1)
+    v = (total - sigma**2).clamp_min(1e-3 * sigma**2)
+    return Covariance(IdentityBasis(), x_t.new_ones(())), v * sigma**2 / (v + sigma**2)
+
+
+def conditioned(
+    mean: Tensor, covariance: Covariance, factor: Tensor, observation: Observation, streams: MemberStreams
+) -> Tensor:
+    """Draws x ~ N(mean, E) given y by perturbed observations, with one slope of A for each window: shape (N, *event).
+
+    Arguments:
+        mean: with shape (N, *event).
+        covariance, factor: E for window b is the covariance times the factor b, of shape (B,).
+        observation: B windows, N = B K.
+        streams: N rows.
+    """
+    windows, event = len(observation.y), mean.shape[1:]
+    root = factor.sqrt().repeat_interleave(len(mean) // windows).reshape(-1, *(1,) * len(event))
+    e = root * covariance.sqrt(streams.normal(event))
+    x = mean + e
+    above, below = observation.operator(torch.cat([x, mean - e])).chunk(2)
+    residual, std = observation.noise.local(observation.repeat(len(x) // windows).to(above), above)
+    steps, seen, scale = (v.reshape(windows, -1, v[0].numel()) for v in (e, (above - below) / 2, std))
+    slope, error = regression(steps, seen, scale.mean(1, keepdim=True))
+    m = slope.shape[1]
+    spread = factor[:, None, None] * covariance.apply(slope.reshape(-1, *event)).reshape(windows, m, -1)  # H E
+    shared = spread @ slope.mT + torch.diag_embed(error)
+    total = shared[:, None] + torch.diag_embed(scale**2)
+    innovation = residual + std * streams.normal((m,))
+    w = torch.linalg.solve(total, innovation.reshape(windows, -1, m, 1))[..., 0]
+    return x + (w @ spread).reshape(x.shape)
+
+
+def regression(x: Tensor, g: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Slope H of g on x by ridge regression through the origin, and the variance of its prediction error.
+
+    H = g^T (x x^T + l)^{-1} x, with the l of `RIDGES` that has the least generalised cross-validation score, sum over
+    outputs of |g - fit|^2 / (mean of 1 - leverage)^2 / K (Golub, Heath and Wahba, Technometrics 21, 1979), which is
+    also the variance of a prediction.
+
+    Arguments:
+        x, g: inputs (B, K, d) and outputs (B, K, m).
+        scale: of the outputs, to compare their errors, with shape (B, 1, m).
+    Returns H with shape (B, m, d), and variances with shape (B, m).
+    """
+    members = x.shape[1]
+    u, values, v = torch.linalg.svd(x, full_matrices=False)
+    square = values**2
+    ridges = RIDGES.to(square) * square.mean(1, keepdim=True).clamp_min(torch.finfo(square.dtype).tiny)
+    kept = ridges[:, :, None] / (square[:, None] + ridges[:, :, None])  # share of each direction that is not fitted
+    turned = u.mT @ g
+    unseen = members - values.shape[1]  # directions of the outputs that no slope reaches
+    outside = ((g - u @ turned) ** 2).sum(1, keepdim=True) if unseen else 0.0
+    residual = (kept.sum(2, keepdim=True) + unseen) / members
+    errors = (kept**2 @ turned**2 + outside) / members / residual**2
+    best = (errors / scale**2).sum(2).argmin(1)
+    rows = torch.arange(len(x), device=x.device)
+    fitted = turned * (values / (square + ridges[rows, best][:, None]))[..., None]
+    return fitted.mT @ v, errors[rows, best]

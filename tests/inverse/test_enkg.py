@@ -1,0 +1,114 @@
+"""Ensemble Kalman guidance. Truths: kriging for a Gaussian, least squares for slopes, and quadrature in the plane."""
+
+import pytest
+import torch
+from analytic import F64, Kriging, gmm2, grf, small_gaussian
+
+from sciml_diffusion.denoisers.basis import MatrixBasis
+from sciml_diffusion.denoisers.gaussian import GaussianDenoiser
+from sciml_diffusion.inverse.enkg import EnKG, flow, regression
+from sciml_diffusion.observations.observation import Observation
+from sciml_diffusion.observations.operators import Function
+from sciml_diffusion.samplers.grids import karras_sigmas
+from sciml_diffusion.samplers.streams import MemberStreams
+
+SIGMAS = karras_sigmas(12, 0.02, 10.0)
+
+
+def black_box(observation):
+    """The same data through a function that torch can neither see into nor differentiate."""
+    matrix = observation.operator.matrix.numpy()
+    operator = Function(lambda x: torch.from_numpy(x.numpy() @ matrix.T), (6,), 3, differentiable=False)
+    return Observation(operator, observation.y, observation.noise)
+
+
+def test_black_box_of_a_gaussian_gives_krigings_law():
+    """4000 members in 6 dimensions: mean and variance of each coordinate within four standard errors."""
+    denoiser, observation = small_gaussian(2)
+    ensemble = EnKG(SIGMAS).sample(denoiser, black_box(observation), MemberStreams(0, [0, 1], range(4000), F64))
+    for b in range(2):
+        truth = Kriging(denoiser, observation.select(slice(b, b + 1)))
+        variance = truth.covariance.diagonal()
+        assert ((ensemble.x[b].mean(0) - truth.mean) / (variance / 4000).sqrt()).abs().max() < 4
+        assert (ensemble.x[b].var(0) / variance - 1).abs().max() < 4 * (2 / 4000) ** 0.5
+    assert ensemble.diagnostics["operator_calls"] == 13  # one call for both sides, at the start and at each level
+
+
+def test_fewer_members_than_points_still_find_the_slope():
+    """64 members on a field of 64 points with 3 sensors: z-rms 1 / 8 for exact draws; half as much again is allowed."""
+    problem = grf(1, 0)
+    x = (
+        EnKG(problem.sigmas(32))
+        .sample(problem.denoiser, problem.observation, MemberStreams(0, [0], range(64), F64))
+        .x[0]
+    )
+    std = problem.posterior.stationary_std()
+    assert float((((x.mean(0) - problem.posterior.mean) / std) ** 2).mean().sqrt()) < 1.5 / 8
+    assert abs(float((x.std(0) / std).mean()) - 1) < 0.1
+
+
+def test_bent_posterior_in_the_plane():
+    """y = (x0 + x1^2 / 4, sin x0): the mean by quadrature within 0.25 posterior standard deviations, spread to 25 %."""
+    prior = GaussianDenoiser(
+        torch.zeros(2, dtype=F64), MatrixBasis(torch.eye(2, dtype=F64), (2,)), torch.ones(2).double()
+    )
+    operator = Function(lambda x: torch.stack([x[:, 0] + x[:, 1] ** 2 / 4, x[:, 0].sin()], 1), (2,), 2, False)
+    observation = Observation(operator, torch.tensor([[0.8, 0.4]]).double(), torch.tensor([0.4, 0.4]).double())
+    grid = torch.cartesian_prod(*2 * [torch.linspace(-6, 6, 401, dtype=F64)])
+    w = (observation.log_likelihood(grid) - 0.5 * (grid**2).sum(1)).softmax(0)
+    mean = w @ grid
+    std = (w @ (grid - mean) ** 2).sqrt()
+    x = EnKG(SIGMAS).sample(prior, observation, MemberStreams(1, [0], range(2000), F64)).x[0]
+    assert ((x.mean(0) - mean) / std).abs().max() < 0.25
+    assert (x.std(0) / std - 1).abs().max() < 0.25
+
+
+def test_regression_is_least_squares_where_it_can_be():
+    """More members than inputs: the slope itself to the smallest ridge where there is no error; else its variance."""
+    g = torch.Generator().manual_seed(0)
+    x, slope = torch.randn(2, 400, 5, generator=g, dtype=F64), torch.randn(2, 3, 5, generator=g, dtype=F64)
+    found, error = regression(x, x @ slope.mT, torch.ones(2, 1, 3, dtype=F64))
+    torch.testing.assert_close(found, slope, rtol=0, atol=1e-5)
+    assert error.max() < 1e-10
+    noisy = x @ slope.mT + 0.5 * torch.randn(2, 400, 3, generator=g, dtype=F64)
+    found, error = regression(x, noisy, torch.ones(2, 1, 3, dtype=F64))
+    assert (found - slope).abs().max() < 5 * 0.5 / 20  # five standard errors
+    assert (error / 0.25 - 1).abs().max() < 0.3  # four standard errors of a variance from 400 numbers
+
+
+def test_published_update_fits_the_data_and_contracts():
+    """What the published rule does on a Gaussian: a fraction of the misfit and of the spread of exact draws."""
+    denoiser, observation = small_gaussian()
+    streams = MemberStreams(0, [0], range(64), F64)
+    x = EnKG(karras_sigmas(80, 0.02, 10.0), "published").sample(denoiser, black_box(observation), streams).x[0]
+    truth = Kriging(denoiser, observation)
+    exact = truth.draw(1000, torch.Generator().manual_seed(0))
+    misfit, own = (((observation.y - observation.operator(v)) / observation.std).square().mean() for v in (x, exact))
+    assert misfit < own / 2
+    assert (x.std(0) < 0.1 * truth.covariance.diagonal().sqrt()).all()
+
+
+def test_flow_ends_where_the_gaussian_flow_does():
+    """x = mean + sqrt(C / (C + sigma^2)) (x_t - mean) in closed form; 400 Euler steps leave 1 %."""
+    denoiser, _ = small_gaussian()
+    sigma, x_t = torch.tensor(2.0, dtype=F64), torch.randn(4, 6, generator=torch.Generator().manual_seed(1), dtype=F64)
+    c = denoiser.basis(x_t - denoiser.mean) * (denoiser.variance / (denoiser.variance + sigma**2)).sqrt()
+    wanted = denoiser.mean + denoiser.basis.inverse(c)
+    torch.testing.assert_close(flow(denoiser, x_t, sigma, 400), wanted, rtol=0, atol=0.02)
+
+
+def test_denoisers_that_state_no_covariance_get_one():
+    """A mixture: members lie near the data, y = 0.8 x0 + 0.6 x1 = 1.6 to its noise of 0.5."""
+    problem = gmm2()
+    x = (
+        EnKG(problem.sigmas(40))
+        .sample(problem.denoiser, problem.observation, MemberStreams(0, [0], range(64), F64))
+        .x[0]
+    )
+    residual = problem.observation.y - problem.observation.operator(x)
+    assert float((residual**2).mean().sqrt()) < 1.0
+
+
+def test_unknown_updates_are_refused():
+    with pytest.raises(ValueError, match="conditional, published"):
+        EnKG(SIGMAS, update="sideways")
