@@ -15,6 +15,7 @@ from sciml_diffusion.denoisers.conventions import ConvertedDenoiser
 from sciml_diffusion.denoisers.mixture import MixtureDenoiser
 from sciml_diffusion.denoisers.precondition import PreconditionedDenoiser
 from sciml_diffusion.denoisers.schedules import LinearVP
+from sciml_diffusion.inverse.block_moves import BlockMoves
 from sciml_diffusion.inverse.daps import DAPS
 from sciml_diffusion.inverse.dps import DPS
 from sciml_diffusion.inverse.enkg import EnKG
@@ -118,6 +119,7 @@ METHODS: dict[str, Method] = {
     "smc": Method(TwistedSMC, exact=True),
     "gs-smc": Method(GaussianSurrogateSMC, exact=True, needs_surrogate=True),
     "gs-smc-rank": Method(lambda s: GaussianSurrogateSMC(s, rank=4), exact=True, needs_surrogate=True),
+    "block-moves": Method(lambda s: BlockMoves(s, blocks=2, sweeps=2), exact=True, needs_surrogate=True),
     "dps": Method(DPS, exact=False, noise=False),
     "pigdm": Method(PiGDM, exact=False),
     "sda": Method(lambda s: SDA(s, corrections=1), exact=False),

@@ -20,8 +20,8 @@ class BlockMoves(PosteriorMethod):
     refreshes the noises of one block at all levels, Z_b' = rho Z_b + sqrt(1 - rho^2) xi, and is accepted with
     probability min(1, W' / W). Where a surrogate is wrong by e the variance of log W is about 0.4 m e^2 for m sensors:
     weights of whole paths die of it, a move meets only the sensors near its block. Each member is a chain of its own:
-    no weights, no resampling, and no member knows of another. The fields are cut into blocks along every axis after
-    the first (channels), by half a block elsewhere in every other sweep; a sensor belongs to the block that it sees most of.
+    no weights, no resampling, and no member knows of another. Fields are cut into blocks along every axis but the
+    first (channels), in every other sweep half a block further; a sensor belongs to the block that it sees most.
 
     Cost of a move: a path, n network calls (and n q backward passes); a sweep has as many moves as there are blocks.
 
@@ -56,25 +56,29 @@ class BlockMoves(PosteriorMethod):
         The variance is that of log W over the members before the first move: what weights would have had to bear.
         """
         path = SurrogatePath(denoiser, observation, streams, self.rank, keep=True)
-        levels = [sigma for _, sigma in self.levels(streams)[:-1]]
-        noise = PathNoise(streams, len(levels), tuple(denoiser.event), observation.operator.m)
+        levels, event = [sigma for _, sigma in self.levels(streams)[:-1]], tuple(denoiser.event)
+        noise = PathNoise(streams, len(levels), event, observation.operator.m)
         log_w, windows, accepted = _walk(path, levels, noise)[1], len(observation.y), 0.0
         variance = log_w.reshape(windows, -1).var(1)
-        rows, moves = observation.operator.rows(streams.dtype, streams.device), 0
-        for sweep in range(self.sweeps):
-            label = block_labels(tuple(denoiser.event), self.blocks, sweep % 2 == 1).to(streams.device)
-            for cells, sensors in _members_of(label, rows):
-                old = noise.move(cells, sensors, self.rho, streams)
-                proposed = _walk(path, levels, noise)[1]
-                accept = streams.uniform(()).double().log() < proposed - log_w
-                noise.restore(cells, sensors, old, ~accept)
-                log_w, accepted = torch.where(accept, proposed, log_w), accepted + accept.double()
-                moves += 1
-            callback((sweep + 1) * len(levels) // self.sweeps)
+        moves = self._moves(event, observation.operator.rows(streams.dtype, streams.device))
+        for n, (cells, sensors) in enumerate(moves):
+            old = noise.move(cells, sensors, self.rho, streams)
+            proposed = _walk(path, levels, noise)[1]
+            accept = streams.uniform(()).double().log() < proposed - log_w
+            noise.restore(cells, sensors, old, ~accept)
+            log_w, accepted = torch.where(accept, proposed, log_w), accepted + accept.double()
+            before, now = n * len(levels) // len(moves), (n + 1) * len(levels) // len(moves)
+            for done in range(before, now):
+                callback(done + 1)
         state = _walk(path, levels, noise)[0]
         x = path.finish(state, *path.noise(streams)[:2])
-        acceptance = (accepted / moves).reshape(windows, -1).mean(1)
+        acceptance = (accepted / len(moves)).reshape(windows, -1).mean(1)
         return x, None, {"acceptance": acceptance, "log_weight_variance": variance}
+
+    def _moves(self, event: tuple[int, ...], rows: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Cells and sensors of every move, in their order; rows (m, *event) are those of A."""
+        sweeps = [_parts(block_labels(event, self.blocks, shifted).to(rows.device), rows) for shifted in (False, True)]
+        return [move for n in range(self.sweeps) for move in sweeps[n % 2]]
 
 
 class PathNoise:
@@ -127,7 +131,7 @@ def block_labels(event: tuple[int, ...], blocks: int, shifted: bool) -> Tensor:
     return label.repeat(event[0] if len(event) > 1 else 1)
 
 
-def _members_of(label: Tensor, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
+def _parts(label: Tensor, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Cells and sensors of each block; rows (m, *event) say what each sensor sees."""
     count = int(label.max()) + 1
     seen = torch.zeros(len(rows), count, dtype=rows.dtype, device=rows.device)

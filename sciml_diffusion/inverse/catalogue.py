@@ -4,6 +4,7 @@ METHODS = {
     "mmps": "gradient",
     "smc": "linear",
     "gs-smc": "linear",
+    "block-moves": "linear",
     "dps": "gradient",
     "pigdm": "gradient",
     "sda": "gradient",
