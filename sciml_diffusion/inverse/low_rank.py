@@ -84,14 +84,11 @@ def diagonal(rows: Tensor, core: Tensor) -> tuple[Tensor, Tensor]:
     return (frame @ again).mT.to(rows) @ rows, values.clamp_min(FLOOR)
 
 
-def refined(
-    pull: Callable[[Tensor], Tensor], sigma: Tensor, base: Covariance, probes: Tensor
-) -> tuple[LowRank, Tensor]:
+def refined(pull: Callable[[Tensor], Tensor], sigma: Tensor, base: Covariance, probes: Tensor) -> LowRank:
     """The best E in the span of q directions, from the products of the denoiser's own covariance sigma^2 J with them.
 
     Rayleigh-Ritz: l are the eigenvalues of Q^T (B^{-1/2} sigma^2 J B^{-1/2} - I) Q, clipped so that E > 0. Exact where
-    Q holds all directions in which sigma^2 J is not B. The products are also one step of subspace iteration: they come
-    back as the directions to ask next.
+    Q holds all directions in which sigma^2 J is not B. J is made symmetric.
 
     Source: Halko, Martinsson and Tropp, Finding structure with randomness, SIAM Review 53 (2011).
 
@@ -99,20 +96,17 @@ def refined(
         pull: u -> J^T u, shape (N, *event) -> (N, *event).
         sigma: noise level, with shape ().
         base: B at this level.
-        probes: Q^T, orthonormal rows, with shape (N, q, n).
-    Returns E, and the products with the rows of its Q^T, not orthonormal, with shape (N, q, n).
+        probes: Q^T, orthonormal rows (or rows of zeros), with shape (N, q, n).
     """
     scale = base.variance.sqrt().flatten().to(probes)
     products = []
     for row in probes.unbind(1):
         u = base.basis.inverse((row / scale).reshape(len(row), *base.variance.shape))
         products.append(sigma**2 * base.basis(pull(u)).flatten(1) / scale)
-    products = torch.stack(products, 1)
-    core = (probes @ products.mT).double()
+    core = (probes @ torch.stack(products, 2)).double()
     core = _clean((core + core.mT) / 2 - (probes @ probes.mT).double())
     values, turn = torch.linalg.eigh(core)
-    turn = turn.mT.to(probes)
-    return LowRank(base, turn @ probes, values.clamp_min(FLOOR)), turn @ products
+    return LowRank(base, turn.mT.to(probes) @ probes, values.clamp_min(FLOOR))
 
 
 def _eye(like: Tensor) -> Tensor:

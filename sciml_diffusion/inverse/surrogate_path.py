@@ -10,7 +10,7 @@ from ..denoisers.covariance import Covariance
 from ..observations.observation import Observation
 from ..samplers.streams import MemberStreams
 from .gaussian_step import Factor
-from .low_rank import LowRank, diagonal, refined
+from .low_rank import LowRank, refined
 from .low_rank_step import LowRankFactor, LowRankStep
 
 RELATIVE = 1e-6  # what lies between modes along a direction counts above this share of the largest
@@ -24,19 +24,16 @@ class State:
         x_t, mean: x_t and D, with shape (N, *event).
         sigma: the level, with shape ().
         factor: of R + A E A^T, E the covariance of the surrogate.
-        products: of the denoiser's covariance with the last directions, rows to ask next, with shape (N, q, n).
     """
 
     x_t: Tensor
     mean: Tensor
     sigma: Tensor
     factor: LowRankFactor
-    products: Tensor
 
     def select(self, rows: Tensor) -> "State":
         """The same for some of the members; rows of shape (N',)."""
-        parts = (self.x_t[rows], self.mean[rows], self.sigma, self.factor.select(rows), self.products[rows])
-        return State(*parts)
+        return State(self.x_t[rows], self.mean[rows], self.sigma, self.factor.select(rows))
 
 
 class SurrogatePath:
@@ -64,14 +61,14 @@ class SurrogatePath:
         self._mean = denoiser.prior_mean().to(streams.dtype).expand(streams.rows, *denoiser.event)
         self.coefficients = tuple(denoiser.within(infinity).basis(self._mean[:1]).shape[1:])
         self._infinity, self._prior, self._factors = infinity, self._base(infinity), {}
-        self.basis = self._prior.basis
+        self.basis, self._between = self._prior.basis, denoiser.between()
 
     def start(self) -> tuple[State, Tensor]:
         """The state at sigma = infinity, all members alike, and log N(y; A mean, R + A Cov[x] A^T), with shape (N,)."""
         shared = self._shared(0, self._prior)
         law = LowRank(self._prior, *self._directions(shared))
         factor = self.step.low_rank(law, shared)
-        state = State(self._mean, self._mean, self._infinity, factor, law.vectors)
+        state = State(self._mean, self._mean, self._infinity, factor)
         return state, factor.log_prob(self.step.residual(self._mean))
 
     def noise(self, streams: MemberStreams) -> tuple[Tensor, Tensor, Tensor]:
@@ -91,47 +88,53 @@ class SurrogatePath:
         narrow = state.factor.law.narrowed(kappa)
         moved = self._prior.basis(x_s - state.x_t - c * (state.mean - state.x_t)).flatten(1)
         foreseen = state.mean + self._event(narrow.apply(moved)) / sigma**2
-        mean, law, products = self._surrogate(x_s, sigma, state, kappa)
-        stated = self._shared(n, law.base)
-        before = stated if _alike(narrow.base, law.base) else self._shared(-n, narrow.base)
+        base = self._base(sigma)
+        stated = self._shared(n, base)
+        before = stated if _alike(narrow.base, base) else self._shared(-n, narrow.base)
+        mean, law = self._surrogate(x_s, sigma, stated, narrow)
         factor = self.step.low_rank(law, stated)
         gain = factor.log_prob(self.step.residual(mean))
         gain = gain - self.step.low_rank(narrow, before).log_prob(self.step.residual(foreseen))
-        return State(x_s, mean, sigma, factor, products), gain
+        return State(x_s, mean, sigma, factor), gain
 
     def finish(self, state: State, z: Tensor, eps: Tensor) -> Tensor:
         """x | x_t, y from the surrogate, with shape (N, *event); z (N, *coefficients) and eps (N, m) white."""
         return self.step.perturb_and_solve(state.mean, state.factor, z, eps)
 
-    def _surrogate(self, x_s: Tensor, sigma: Tensor, state: State, kappa: Tensor) -> tuple[Tensor, LowRank, Tensor]:
-        """D and E at x_s, and the products to start from at the next level."""
-        base, known = self._base(sigma), state.factor.law
-        if not known.vectors.shape[1]:
-            return self.denoiser(x_s, sigma), LowRank(base, known.vectors, known.values), state.products
-        shrink = (1 + kappa * known.base.variance).rsqrt().flatten().to(state.products)
-        rows = (state.products * shrink).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-        rows = rows / rows.norm(dim=2, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
-        equal = torch.eye(rows.shape[1], dtype=torch.float64, device=rows.device).expand(len(rows), -1, -1)
-        probes, _ = diagonal(rows, equal)
+    def _surrogate(self, x_s: Tensor, sigma: Tensor, shared: Factor, foreseen: LowRank) -> tuple[Tensor, LowRank]:
+        """D and E at x_s, E asked along the foreseen directions between modes, or along what the data see best."""
+        if not foreseen.vectors.shape[1]:
+            return self.denoiser(x_s, sigma), LowRank(shared.covariance, foreseen.vectors, foreseen.values)
         mean, pull = self.denoiser.vjp(x_s, sigma)
-        return mean, *refined(pull, sigma, base, probes)
+        probes = self._seen(shared) if self._between is None else foreseen.vectors
+        return mean, refined(pull, sigma, shared.covariance, probes)
 
     def _directions(self, shared: Factor) -> tuple[Tensor, Tensor]:
         """Q (N, q, n) and l (N, q) of the prior: what lies between its modes, or l = 0 along what the data see best."""
-        between, scale = self.denoiser.between(), self._prior.variance.sqrt().flatten().double()
-        rows, values = scale.new_zeros(0, len(scale)), scale.new_zeros(0)
-        if self.rank and between is not None:
-            _, values, rows = _svd(self._prior.basis(between.to(self._mean)).flatten(1) / scale)
-            values = values[: min(self.rank, int((values > RELATIVE * values[0]).sum()))] ** 2
-        elif self.rank:
-            rows = _svd(self.step.white_rows(shared) * scale)[2][: self.rank]
-            if len(rows) < self.rank:  # fewer data than directions: add those of the largest variance
-                unit = torch.eye(len(scale), dtype=scale.dtype, device=scale.device)[scale.argsort(descending=True)]
-                unit = unit[: self.rank]
-                rows = torch.cat([rows, _svd(unit - unit @ rows.T @ rows)[2]])[: self.rank]
-            values = torch.zeros_like(rows[:, 0])
+        if self.rank and self._between is None:
+            rows = self._seen(shared)
+            return rows, torch.zeros_like(rows[..., 0], dtype=torch.float64)
+        rows = self._mean.new_zeros(0, self._prior.variance.numel())
+        if self.rank:
+            scale = self._prior.variance.sqrt().flatten()
+            rows = self.basis(self._between.to(self._mean)).flatten(1) / scale
+        _, values, rows = torch.linalg.svd(rows.double(), full_matrices=False)
+        values = values[: self.rank] ** 2
+        values = values[values > RELATIVE**2 * values[:1]]
         rows = rows[: len(values)].to(self._mean)
         return rows.expand(self.rows, -1, -1), values.expand(self.rows, -1)
+
+    def _seen(self, shared: Factor) -> Tensor:
+        """Directions that the data see best beside their noise, and then those of largest variance: (N, q, n)."""
+        white, scale = self.step.white_rows(shared), shared.covariance.variance.sqrt().flatten().double()
+        white = white * scale  # L^{-1} A B^{1/2}: its right singular vectors, by those of the left
+        turn = torch.linalg.eigh(white @ white.T)[1].flip(1)[:, : self.rank]
+        rows = torch.linalg.qr((turn.T @ white).T)[0].T
+        if len(rows) < self.rank:
+            unit = torch.eye(len(scale), dtype=scale.dtype, device=scale.device)[scale.argsort(descending=True)]
+            rest = unit[: self.rank] - unit[: self.rank] @ rows.T @ rows
+            rows = torch.cat([rows, torch.linalg.svd(rest, full_matrices=False)[2]])[: self.rank]
+        return rows.to(self._mean).expand(self.rows, -1, -1)
 
     def _base(self, sigma: Tensor) -> Covariance:
         """B at one level, with a variance for each coefficient."""
@@ -157,7 +160,3 @@ def _alike(foreseen: Covariance, stated: Covariance) -> bool:
         return False
     tolerance = 100 * torch.finfo(foreseen.variance.dtype).eps
     return torch.allclose(foreseen.variance, stated.variance, rtol=tolerance, atol=0.0)
-
-
-def _svd(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    return torch.linalg.svd(rows.double(), full_matrices=False)

@@ -20,7 +20,7 @@ def _wrong(denoiser, factor):
 
 
 def test_mean_and_spread_come_right_under_a_wrong_surrogate():
-    """Errors of -60 to +80 %: the proposal is off by several standard errors, the chains are not, and no weights are."""
+    """Errors of -60 to +80 %: the proposal is off by many standard errors, the chains are not, and no weights are."""
     denoiser, observation = small_gaussian()
     truth, members = Kriging(denoiser, observation), 1500
     _wrong(denoiser, torch.linspace(0.4, 1.8, 6, dtype=F64))
