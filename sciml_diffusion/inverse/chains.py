@@ -1,5 +1,6 @@
 """Markov chains for the inner problem: Langevin, Hamiltonian Monte Carlo, and a walk that asks for no derivative."""
 
+import math
 from abc import abstractmethod
 
 import torch
@@ -12,17 +13,19 @@ from ..samplers.streams import MemberStreams
 from .inner import ExactInner, Inner, Look, Target, over
 from .noise_scale import ScalePrior
 
-BURN = 4  # times the moves at a chain's first call
+BURN = 4  # times the moves of a chain without a start
 
 
 class Chain(Inner):
     """Chains of all rows at once, in the w of `Target`, each begun where the last ended; subclasses state one move.
 
-    Noise scales are drawn given x after each move. A row of impossible data is left for whatever is offered.
+    A chain without a start begins at a draw from N(D, E) and sees the likelihood at a power that rises to 1, so that
+    rows spread over modes as the modes part, not as the prior has them. Noise scales are drawn given x before each
+    move. A row of impossible data is left for whatever is offered.
 
     Arguments:
         observation, scale_prior: see `Inner`.
-        moves: for one draw; the first draw has four times as many.
+        moves: for one draw; a draw without a start has four times as many.
         step: size of a move, in units of what is stable.
     """
 
@@ -37,18 +40,20 @@ class Chain(Inner):
     def __call__(self, start: Tensor | None, mean: Tensor, covariance: Covariance, streams: MemberStreams) -> Tensor:
         target = Target(self.observation, mean, covariance, self.gradients)
         look = target(streams.normal(target.shape) if start is None else target.w(start))
-        bend = target.curvature(streams) if self.gradients else None
-        if self.scale_prior is not None and self.scale is None:
-            self._draw_scale(target, look, streams)
-        for _ in range(self.moves if self.done else BURN * self.moves):
-            beta = torch.ones_like(look.log_likelihood) if self.scale is None else self.scale**-2
+        bend = self.curvature(target, look, streams) if self.gradients else None
+        moves = self.moves if start is not None else BURN * self.moves
+        for n in range(moves):
+            heat = 1.0 if start is not None else ((n + 1) / moves) ** 2
+            self._draw_scale(target, look, heat, streams)
+            beta = torch.full_like(look.log_likelihood, heat)
+            beta = beta if self.scale is None else beta / self.scale**2
             new, log_ratio = self.move(target, look, beta, bend, streams)
             lost = torch.isneginf(look.log_likelihood)
             chance = torch.where(lost, 1.0, log_ratio.exp().clamp_max(1).nan_to_num(nan=0.0))
             look = new.kept(streams.uniform(()).double() < chance, look)
             self._adapt(chance)
-            if self.scale_prior is not None:
-                self._draw_scale(target, look, streams)
+            look = self.leap(target, look, beta, streams)
+        self._draw_scale(target, look, 1.0, streams)
         self.possible = ~torch.isneginf(look.log_likelihood)
         return target.x(look.w)
 
@@ -63,6 +68,14 @@ class Chain(Inner):
             bend: L at s = 1, float64, with shape (N,), where gradients are used.
         """
 
+    def curvature(self, target: Target, look: Look, streams: MemberStreams) -> Tensor:
+        """L for the steps of one draw, with shape (N,)."""
+        return target.curvature(streams.normal(target.shape), streams)
+
+    def leap(self, target: Target, look: Look, beta: Tensor, streams: MemberStreams) -> Look:
+        """What follows each move: nothing here; beta as for `move`, shape (N,)."""
+        return look
+
     def diagnostics(self) -> dict[str, Tensor]:
         """As `Inner.diagnostics`, with `acceptance`, its mean over the members, with shape (B,)."""
         share = (self.accepted / max(1, self.done)).reshape(len(self.observation.y), -1).mean(1)
@@ -74,16 +87,24 @@ class Chain(Inner):
         if self.acceptance is not None:
             self.log_step = self.log_step + (chance - self.acceptance) / (1 + self.done) ** 0.6
 
-    def _draw_scale(self, target: Target, look: Look, streams: MemberStreams) -> None:
-        self.scale = self.scale_prior.draw_given(target.chi2(look), self.observation.operator.m, streams)
+    def _draw_scale(self, target: Target, look: Look, heat: float, streams: MemberStreams) -> None:
+        """Draws s given x, where it is unknown, for the likelihood to the power `heat`."""
+        if self.scale_prior is not None:
+            m, chi2 = heat * self.observation.operator.m, heat * target.chi2(look)
+            self.scale = self.scale_prior.draw_given(chi2, m, streams)
 
 
 class Langevin(Chain):
     """w' = w + eta (beta g - w) + sqrt(2 eta) z, eta = c / (1 + beta L), without refusals: variances up to 1/(1 - c/2).
 
     In x, for E = r^2 I, this is a step c / (L_A / std^2 + 1 / r^2); g is the gradient of the log-likelihood. As
-    published for DAPS, but for the step, which follows the problem, and the likelihood's 1/2.
+    published for DAPS, but for the step, which follows the problem, and the likelihood's 1/2. Where A bends, L is the
+    larger of that at a draw from N(D, E) and that where the chain begins: with too long a step it would run away.
     """
+
+    def curvature(self, target: Target, look: Look, streams: MemberStreams) -> Tensor:
+        """L for the steps of one draw, with shape (N,)."""
+        return torch.maximum(super().curvature(target, look, streams), target.curvature(look.w, streams))
 
     def move(self, target: Target, look: Look, beta: Tensor, bend: Tensor | None, streams: MemberStreams):
         eta = over(self.step / (1 + beta * bend), look.w)
@@ -97,7 +118,8 @@ class HMC(Chain):
 
     The Gaussian part turns (w, p) exactly and the likelihood kicks p, so that the error of the energy grows with what
     the data say, not with the dimension of x. Angles are c / sqrt(1 + beta L), times a number between 1/2 and 1 for
-    each path, and a factor for each row that brings acceptance to 0.8.
+    each path, and a factor for each row that brings acceptance to 0.8. Each path is followed by one offer to turn w by
+    a random angle up to pi / 2 towards a fresh draw, which in few dimensions takes rows from mode to mode.
 
     Source: Beskos et al., Hybrid Monte Carlo on Hilbert spaces, 2011.
 
@@ -109,7 +131,7 @@ class HMC(Chain):
     acceptance = 0.8
 
     def __init__(
-        self, observation: Observation, scale_prior: ScalePrior | None, moves: int, step: float, leapfrog: int = 8
+        self, observation: Observation, scale_prior: ScalePrior | None, moves: int, step: float, leapfrog: int = 6
     ):
         super().__init__(observation, scale_prior, moves, step)
         self.leapfrog = leapfrog
@@ -126,6 +148,12 @@ class HMC(Chain):
             p = p + kick * now.gradient
         return now, before - energy(now, p, beta)
 
+    def leap(self, target: Target, look: Look, beta: Tensor, streams: MemberStreams) -> Look:
+        """The turn by a random angle, accepted by the likelihood; beta of shape (N,)."""
+        new = turned(target, look, 0.5 * math.pi * streams.uniform(()), streams)
+        chance = (beta * (new.log_likelihood - look.log_likelihood)).exp().nan_to_num(nan=0.0)
+        return new.kept(streams.uniform(()).double() < chance, look)
+
 
 class PreconditionedCrankNicolson(Chain):
     """w' = cos(a) w + sin(a) z, accepted by the likelihood alone, which need not have a derivative.
@@ -136,10 +164,15 @@ class PreconditionedCrankNicolson(Chain):
     gradients, acceptance = False, 0.25
 
     def move(self, target: Target, look: Look, beta: Tensor, bend: Tensor | None, streams: MemberStreams):
-        size = (self.step * self.log_step.exp()).clamp_max(1.5).expand(len(look.w))
-        angle = over(size, look.w)
-        new = target(angle.cos() * look.w + angle.sin() * streams.normal(target.shape))
+        angle = (self.step * self.log_step.exp()).clamp_max(1.5).expand(len(look.w))
+        new = turned(target, look, angle, streams)
         return new, beta * (new.log_likelihood - look.log_likelihood)
+
+
+def turned(target: Target, look: Look, angle: Tensor, streams: MemberStreams) -> Look:
+    """cos(a) w + sin(a) z, which leaves N(0, 1) as it is; angles of shape (N,)."""
+    a = over(angle, look.w)
+    return target(a.cos() * look.w + a.sin() * streams.normal(target.shape))
 
 
 def energy(look: Look, p: Tensor, beta: Tensor) -> Tensor:

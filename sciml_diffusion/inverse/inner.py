@@ -143,12 +143,12 @@ class Target:
         """sum ((y - A(x)) / std)^2 for Gaussian noise, from the density: float64, with shape (N,)."""
         return 2 * (self.observation.noise.log_prob(self.y, self.y).double().sum(1) - look.log_likelihood)
 
-    def curvature(self, streams: MemberStreams) -> Tensor:
-        """L, the largest eigenvalue of E^{1/2} H^T R^{-1} H E^{1/2}, float64, with shape (N,), by power iteration.
+    def curvature(self, w: Tensor, streams: MemberStreams) -> Tensor:
+        """L, the largest eigenvalue of E^{1/2} H^T R^{-1} H E^{1/2} at w (N, *coefficients), float64, with shape (N,).
 
-        H and R at a draw from N(D, E) that the chain does not see, so that steps of its size leave the law as it is.
+        By power iteration. A chain keeps its law where w is a draw from N(D, E) that it does not see.
         """
-        _, std, slope = self.observation.local(self.x(streams.normal(self.shape)))
+        _, std, slope = self.observation.local(self.x(w))
         u = streams.normal(self.shape)
         for _ in range(POWERS):
             u = u / over(norm(u).clamp_min(torch.finfo(u.dtype).tiny), u)

@@ -65,11 +65,7 @@ class ScalePrior:
         place = torch.where(torch.isfinite(share), 1 - share.clamp(0, 1), 0.5)  # uniform within the cell
         return torch.exp(log_s[0] + (cell + place)[:, 0] * (log_s[1] - log_s[0]))
 
-    def draw_prior(self, streams: MemberStreams) -> Tensor:
-        """Draws s from its prior, float64, with shape (rows,)."""
-        return self.draw(torch.zeros(streams.rows, POINTS, dtype=torch.float64, device=streams.device), streams)
-
-    def draw_given(self, chi2: Tensor, m: int, streams: MemberStreams) -> Tensor:
+    def draw_given(self, chi2: Tensor, m: float, streams: MemberStreams) -> Tensor:
         """Draws s | x, y for Gaussian noise: s^2 is inverse-gamma (a + m/2, b + chi2/2), cut to the range.
 
         Arguments:
