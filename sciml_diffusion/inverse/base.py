@@ -69,7 +69,7 @@ class PosteriorMethod(ABC):
                 f"{tuple(denoiser.event)}. Carry the data to diffusion space with observation.through(codecs)"
             )
         observation, log_scale = observation.whitened()
-        network, operator = CountedDenoiser(denoiser), counted(observation.operator)
+        network, operator = CountedDenoiser(denoiser, streams.rows), counted(observation.operator)
         seen = replace(observation, operator=operator).to(observation.y.dtype, streams.device)
         x, log_weights, diagnostics = self.run(network, seen, streams, callback or (lambda done: None))
         if "log_evidence" in diagnostics:
@@ -90,25 +90,35 @@ class PosteriorMethod(ABC):
     ) -> tuple[Tensor, Tensor | None, dict]:
         """Returns members (B K, *event), log-weights (B, K) or None, and diagnostics; arguments as in `sample`."""
 
-    def levels(self, streams: MemberStreams) -> list[tuple[float, Tensor]]:
-        """The noise grid as numbers, to compare on the host, beside tensors of shape () on the streams' device."""
-        sigmas = self.sigmas.to(streams.device, streams.dtype)
-        return list(zip(self.sigmas.tolist(), sigmas, strict=True))
+    def levels(self, streams: MemberStreams, sigmas: Tensor | None = None) -> list[tuple[float, Tensor]]:
+        """The noise grid as numbers, to compare on the host, beside tensors of shape () on the streams' device.
+
+        Arguments:
+            sigmas: another grid in the place of the method's own, with shape (n + 1,).
+        """
+        sigmas = self.sigmas if sigmas is None else sigmas
+        return list(zip(sigmas.tolist(), sigmas.to(streams.device, streams.dtype), strict=True))
 
 
 class CountedDenoiser(Denoiser):
-    """A denoiser that counts the passes through another: `calls`, forward and backward.
+    """A denoiser that counts the passes through another, forward and backward: `calls` for each member.
 
     Arguments:
         denoiser: the one that does the work.
+        rows: number of members: so many rows make one call.
     """
 
-    def __init__(self, denoiser: Denoiser):
+    def __init__(self, denoiser: Denoiser, rows: int = 1):
         super().__init__()
-        self.inner, self.event, self.calls = denoiser, tuple(denoiser.event), 0
+        self.inner, self.event, self.rows, self._passed = denoiser, tuple(denoiser.event), rows, 0
+
+    @property
+    def calls(self) -> int:
+        """Passes for each member, rounded up."""
+        return -(-self._passed // self.rows)
 
     def forward(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        self.calls += 1
+        self._passed += len(x_t)
         return self.inner(x_t, sigma)
 
     def surrogate(self, sigma: Tensor):
@@ -131,15 +141,15 @@ class CountedDenoiser(Denoiser):
         return self.inner.start(sigma, streams)
 
     def draw(self, x_t: Tensor, sigma: Tensor, streams: MemberStreams) -> Tensor:
-        self.calls += 1
+        self._passed += len(x_t)
         return self.inner.draw(x_t, sigma, streams)
 
     def vjp(self, x_t: Tensor, sigma: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        self.calls += 1
+        self._passed += len(x_t)
         mean, pull = self.inner.vjp(x_t, sigma)
 
         def counted(u: Tensor) -> Tensor:
-            self.calls += 1
+            self._passed += len(u)
             return pull(u)
 
         return mean, counted

@@ -6,7 +6,7 @@ from torch import Tensor
 from ..samplers.streams import MemberStreams
 
 
-def systematic(weights: Tensor, u: Tensor) -> Tensor:
+def systematic(weights: Tensor, u: Tensor, members: int | None = None) -> Tensor:
     """Ancestors of systematic resampling: member j descends from the k with W_{k-1} <= (j + u) / K < W_k, W = cumsum w.
 
     A member of weight w has floor(K w) or ceil(K w) children. Source: Kitagawa 1996; Carpenter et al. 1999.
@@ -14,13 +14,15 @@ def systematic(weights: Tensor, u: Tensor) -> Tensor:
     Arguments:
         weights: normalised, float64, with shape (B, K).
         u: uniform in [0, 1), float64, with shape (B,).
-    Returns indices with shape (B, K), not decreasing.
+        members: number of descendants; by default K.
+    Returns indices with shape (B, members), not decreasing.
     """
-    members = weights.shape[1]
+    members = members or weights.shape[1]
     cumulative = weights.cumsum(1)
     positions = (torch.arange(members, dtype=weights.dtype, device=weights.device) + u[:, None]) / members
     positions = positions * cumulative[:, -1:]
-    return torch.searchsorted(cumulative.contiguous(), positions.contiguous(), right=True).clamp_max(members - 1)
+    found = torch.searchsorted(cumulative.contiguous(), positions.contiguous(), right=True)
+    return found.clamp_max(weights.shape[1] - 1)
 
 
 class Population:
@@ -34,7 +36,7 @@ class Population:
     """
 
     def __init__(self, windows: int, members: int, trigger: float, device: torch.device | str):
-        self.shape, self.trigger = (windows, members), trigger
+        self.shape, self.particles, self.trigger = (windows, members), members, trigger
         self.log_weights = torch.zeros(self.shape, dtype=torch.float64, device=device)
         self.roots = torch.arange(members, device=device).expand(self.shape)
         self.log_evidence = torch.zeros(windows, dtype=torch.float64, device=device)
@@ -63,13 +65,22 @@ class Population:
         self.resamplings = self.resamplings + low[:, 0]
         return (ancestors + members * torch.arange(windows, device=weights.device)[:, None]).flatten()
 
+    def thin(self, members: int, streams: MemberStreams) -> Tensor:
+        """Keeps so many particles of each family, of equal weight; returns their rows, with shape (B * members,)."""
+        windows, particles = self.shape
+        kept = systematic(self._weights(), streams.shared_uniform(), members)
+        self.log_evidence = self.log_evidence + self._log_mean()
+        self.roots, self.shape = self.roots.gather(1, kept), (windows, members)
+        self.log_weights = torch.zeros(self.shape, dtype=torch.float64, device=kept.device)
+        return (kept + particles * torch.arange(windows, device=kept.device)[:, None]).flatten()
+
     def diagnostics(self) -> dict[str, Tensor]:
         """ess_trace with shape (B, reweightings); roots, family_ess, log_evidence and resamplings with shape (B,).
 
         `roots`: distinct ancestors among the first particles; `family_ess`: 1 / sum_a (weight of the family of a)^2.
         """
-        families = torch.zeros_like(self.log_weights).scatter_add(1, self.roots, self._weights())
-        alive = torch.zeros_like(self.log_weights).scatter(1, self.roots, 1.0)
+        none = torch.zeros(len(self.roots), self.particles, dtype=torch.float64, device=self.roots.device)
+        families, alive = none.scatter_add(1, self.roots, self._weights()), none.scatter(1, self.roots, 1.0)
         return {
             "ess_trace": torch.stack(self._trace, 1),
             "roots": alive.sum(1),

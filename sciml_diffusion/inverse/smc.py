@@ -10,8 +10,11 @@ from ..denoisers.base import Denoiser
 from ..observations.observation import Observation
 from ..samplers.streams import MemberStreams
 from .base import PosteriorMethod
+from .deciding import deciding_levels
 from .gaussian_step import IsotropicStep
 from .resample import Population
+
+PILOT = 64  # draws of the prior that choose the levels
 
 
 class MomentMatchedSMC(PosteriorMethod):
@@ -25,23 +28,35 @@ class MomentMatchedSMC(PosteriorMethod):
     x ~ N(D, w I) given y and puts the likelihood itself in the place of h; the set is returned with its weights.
     Costs m backward passes a step, and an m x m eigendecomposition for each particle.
 
+    Weights differ where the modes part. There the levels are densest (`deciding_levels`), and `pool` K particles go
+    down the path, of which K are kept at its end, by systematic resampling: their mode weights are as good as those of
+    the pool, and the members come out of equal weight.
+
     Source: Wu et al., 2023 (TDS), with the covariance of Rozet et al., 2024; the narrowed proposal is this package's.
 
     Arguments:
         sigmas: noise grid, ending in 0, with shape (n + 1,).
-        trigger: share of K below which a family is resampled; 0 never resamples.
+        trigger: share of the particles below which a family is resampled; 0 never resamples.
+        pool: particles for each member, >= 1.
+
+    Raises:
+        ValueError: where pool is below 1.
     """
 
-    def __init__(self, sigmas: Tensor, trigger: float = 0.5):
+    def __init__(self, sigmas: Tensor, trigger: float = 0.25, pool: int = 1):
         super().__init__(sigmas)
-        self.trigger = trigger
+        if pool < 1:
+            raise ValueError(f"pool must be at least 1 particle for each member; got {pool}")
+        self.trigger, self.pool = trigger, pool
 
     def run(
         self, denoiser: Denoiser, observation: Observation, streams: MemberStreams, callback: Callable[[int], None]
     ) -> tuple[Tensor, Tensor, dict]:
         """Members of shape (B K, *event), log-weights (B, K), diagnostics."""
-        levels, twist = self.levels(streams), MomentTwist(denoiser, observation, streams.dtype)
-        population = Population(len(observation.y), streams.rows // len(observation.y), self.trigger, streams.device)
+        windows, members, streams = len(observation.y), len(streams.members), streams.pooled(self.pool)
+        sigmas = deciding_levels(denoiser, self.sigmas, streams.pilot(PILOT))
+        levels, twist = self.levels(streams, sigmas), MomentTwist(denoiser, observation, streams.dtype)
+        population = Population(windows, streams.rows // windows, self.trigger, streams.device)
         isotropic, x_t = IsotropicStep(observation, streams.dtype), denoiser.start(levels[0][1], streams)
         state = (x_t, *twist(x_t, levels[0][1]))
         population.reweight(state[-1])
@@ -61,7 +76,10 @@ class MomentMatchedSMC(PosteriorMethod):
             callback(n + 1)
         _, mean, _, within, log_h = state
         population.reweight(isotropic.log_prob(mean, within) - log_h)
-        return isotropic.draw(mean, within, streams), population.log_weights, population.diagnostics()
+        x = isotropic.draw(mean, within, streams)
+        if self.pool > 1:
+            x = x[population.thin(members, streams)]
+        return x, population.log_weights, population.diagnostics()
 
 
 class MomentTwist:

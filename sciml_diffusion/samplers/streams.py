@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 RESAMPLING = 2**32 - 1  # the key, in the place of a member, of the stream that an ensemble shares
+PILOT = 2**32 - 2  # the key, in the place of an observation, of draws that serve all of them
+POOLED = 2**20  # between the keys of a member and of its companions in a pool
 BLOCK = 1024  # numbers that a row draws at once when it is asked for few
 
 
@@ -33,6 +35,17 @@ class MemberStreams:
         self._rows = [_generator(seed, b, k) for b in self.observations for k in self.members]
         self._block, self._used = None, 0
         self._shared = [_generator(seed, b, RESAMPLING) for b in self.observations]
+
+    def pooled(self, pool: int) -> "MemberStreams":
+        """Streams with `pool` rows for each member, the first of them the members' own."""
+        if pool == 1:
+            return self
+        keys = [member + copy * POOLED for copy in range(pool) for member in self.members]
+        return MemberStreams(self.seed, self.observations, keys, self.dtype, self.device)
+
+    def pilot(self, rows: int) -> "MemberStreams":
+        """Streams for a look at the prior before the sampling; they depend on the seed alone."""
+        return MemberStreams(self.seed, [PILOT], range(rows), self.dtype, self.device)
 
     @property
     def rows(self) -> int:

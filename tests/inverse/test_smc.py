@@ -1,7 +1,5 @@
 """Truth: for a Gaussian weights of 1 and the evidence N(y; A mu, A C A^T + R); for a mixture its own posterior."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from analytic import F64, Kriging, gmm2, grf, small_gaussian
@@ -10,7 +8,8 @@ from sciml_diffusion.denoisers.basis import IdentityBasis
 from sciml_diffusion.denoisers.covariance import Covariance
 from sciml_diffusion.denoisers.gaussian import GaussianDenoiser
 from sciml_diffusion.denoisers.mixture import MixtureDenoiser
-from sciml_diffusion.inverse.base import CountedDenoiser
+from sciml_diffusion.inverse.base import CountedDenoiser, PosteriorMethod
+from sciml_diffusion.inverse.deciding import deciding_levels
 from sciml_diffusion.inverse.low_rank_smc import GaussianSurrogateSMC
 from sciml_diffusion.inverse.smc import MomentMatchedSMC, MomentTwist
 from sciml_diffusion.inverse.tsmc import TwistedSMC
@@ -93,7 +92,7 @@ def test_moment_matched_weights_are_constant_for_one_round_mode(steps):
         one, observation, MemberStreams(0, [0, 1], range(500), F64)
     )
     # x_t at the first level comes from the prior, where h_t varies: what follows adds nothing
-    first = MomentTwist(CountedDenoiser(one), observation, F64)
+    first = MomentTwist(CountedDenoiser(one, 1000), observation, F64)
     x = one.start(torch.tensor(5.0, dtype=F64), MemberStreams(0, [0, 1], range(500), F64))
     log_h = first(x, torch.tensor(5.0, dtype=F64))[-1].reshape(2, 500)
     torch.testing.assert_close(ensemble.log_weights, log_h, rtol=0, atol=1e-9)  # float64 rounding over the steps
@@ -105,12 +104,42 @@ def test_moment_matched_weights_are_constant_for_one_round_mode(steps):
         assert error.abs().max() < 4.5 / family**0.5  # of twelve numbers, 4.5 standard errors
 
 
+class _OneSurvivor(PosteriorMethod):
+    """Gives all the weight to one member."""
+
+    def run(self, denoiser, observation, streams, callback):
+        weights = torch.full((1, streams.rows), -50.0, dtype=F64)
+        weights[0, 3] = 0.0
+        return streams.normal(denoiser.event), weights, {}
+
+
 def test_collapse_is_said_in_words():
     problem = gmm2()
-    sharp = replace(problem.observation, noise=torch.tensor([1e-3], dtype=F64))  # few steps cannot follow it
-    streams = MemberStreams(0, [0], range(64), F64)
-    with pytest.warns(UserWarning, match="the ensemble has collapsed: .* of 64"):
-        TwistedSMC(problem.sigmas(4), trigger=0.0).sample(problem.denoiser, sharp, streams)
+    with pytest.warns(UserWarning, match="the ensemble has collapsed: 1.0 effective members of 8"):
+        _OneSurvivor(problem.sigmas(4)).sample(
+            problem.denoiser, problem.observation, MemberStreams(0, [0], range(8), F64)
+        )
+
+
+def test_a_pool_is_thinned_to_its_members():
+    problem, members = gmm2(), 200
+    streams = MemberStreams(0, [0], range(members), F64)
+    ensemble = MomentMatchedSMC(problem.sigmas(30), pool=3).sample(problem.denoiser, problem.observation, streams)
+    assert ensemble.x.shape == (1, members, 2) and (ensemble.log_weights == 0).all()
+    assert ensemble.diagnostics["ess_trace"][0, 0] > members  # of the particles, three for each member
+    assert 0 < ensemble.diagnostics["roots"][0] <= members
+    assert abs(float(ensemble.diagnostics["log_evidence"][0]) - problem.posterior.log_evidence) < 0.4
+    assert ensemble.diagnostics["network_calls"] >= 3 * 2 * 30  # three particles, forward and backward, 30 levels
+
+
+def test_levels_gather_where_modes_part():
+    problem = gmm2()  # modes 8 apart, of unit width
+    sigmas = problem.sigmas(60)
+    found = deciding_levels(problem.denoiser, sigmas, MemberStreams(0, [0], range(64), F64))
+    assert len(found) == len(sigmas) and found[0] == sigmas[0] and found[-2] == sigmas[-2] and found[-1] == 0
+    assert (found.diff() < 0).all()
+    between = [((g > 2) & (g < 20)).sum() for g in (sigmas, found)]
+    assert between[1] > 1.3 * between[0]
 
 
 def test_a_denoiser_without_a_law_of_its_own_is_refused():
