@@ -15,6 +15,7 @@ from sciml_diffusion.denoisers.conventions import ConvertedDenoiser
 from sciml_diffusion.denoisers.mixture import MixtureDenoiser
 from sciml_diffusion.denoisers.precondition import PreconditionedDenoiser
 from sciml_diffusion.denoisers.schedules import LinearVP
+from sciml_diffusion.inverse.afdps import AFDPS
 from sciml_diffusion.inverse.block_moves import BlockMoves
 from sciml_diffusion.inverse.daps import DAPS
 from sciml_diffusion.inverse.dps import DPS
@@ -128,6 +129,9 @@ METHODS: dict[str, Method] = {
     "daps-corrected": Method(lambda s: DAPS(s, law="corrected", n_ode=2), exact=False),
     "split-gibbs": Method(lambda s: SplitGibbs(s, prior_steps=2), exact=False),
     "unknown-noise": Method(UnknownNoise, exact=False),
+    "afdps": Method(lambda s: AFDPS(s, trigger=0.0), exact=False),
+    "afdps-published": Method(lambda s: AFDPS(s, 1.0, 1.0, "constant", trigger=0.0), exact=False),
+    "afdps-flow": Method(lambda s: AFDPS(s, 0.0, potential="tempered", langevin=2, trigger=0.0), exact=False),
     "enkg": Method(EnKG, exact=True, coupled=True),
     "enkg-published": Method(lambda s: EnKG(s, "published"), exact=False, noise=False, coupled=True),
 }

@@ -11,5 +11,7 @@ METHODS = {
     "daps": "gradient",
     "split-gibbs": "gradient",
     "unknown-noise": "gradient",
+    "afdps": "gradient",
+    "afdps-published": "gradient",
     "enkg": "forward",
 }

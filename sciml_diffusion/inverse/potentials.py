@@ -133,7 +133,7 @@ class Tempered(Potential):
 
     Arguments:
         observation: y (B, m).
-        gamma: in units of 1 / x; None takes gamma^2 = |H^T R^{-1} H|, the largest over the points `at`, for each window.
+        gamma: in units of 1 / x; None takes the largest |H^T R^{-1} H| over the points `at` for gamma^2, window by window.
         tau_start: tau_0, shape ().
         at: typical x, with shape (P, *event).
     """
