@@ -83,7 +83,7 @@ class FeynmanKac:
         """
         sigmas = self.sigmas.to(streams.device, streams.dtype)
         levels = list(zip(self.sigmas.tolist(), sigmas, strict=True))[:-1]
-        networks = [CountedDenoiser(denoiser) for denoiser in denoisers]
+        networks = [CountedDenoiser(denoiser, streams.rows) for denoiser in denoisers]
         prior = PowerPrior(networks, self.powers, levels[0][1])
         seen, log_scale = _prepare(observation, prior.event, streams)
         potential, windows = Flat(), len(streams.observations)

@@ -53,7 +53,7 @@ def test_law_and_evidence_at_every_level(name, arguments, members):
         assert (
             (found - truth.weights).abs() < 4 * (truth.weights * (1 - truth.weights) / effective).sqrt() + 0.03
         ).all()
-        log_norm = 0.5 * (2 * math.pi * blurred).log().sum() + flow.potential.norm(tau)[0]
+        log_norm = 0.5 * (2 * math.pi * blurred).log().sum() - flow.potential.norm(tau)[0]
         error = abs(float(family["log_evidence"][0]) - truth.log_evidence - float(log_norm))
         # the start is exact, with weights that vary by the prior's variance over smax^2; then as for the shares
         assert error < (1e-3 if n == 0 else 4 / effective**0.5 + 0.1)
