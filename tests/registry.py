@@ -21,6 +21,7 @@ from sciml_diffusion.inverse.daps import DAPS
 from sciml_diffusion.inverse.dps import DPS
 from sciml_diffusion.inverse.enkg import EnKG
 from sciml_diffusion.inverse.low_rank_smc import GaussianSurrogateSMC
+from sciml_diffusion.inverse.latent_readings import LatentReadings
 from sciml_diffusion.inverse.mmps import MMPS
 from sciml_diffusion.inverse.pigdm import PiGDM
 from sciml_diffusion.inverse.sda import SDA
@@ -129,6 +130,7 @@ METHODS: dict[str, Method] = {
     "daps-corrected": Method(lambda s: DAPS(s, law="corrected", n_ode=2), exact=False),
     "split-gibbs": Method(lambda s: SplitGibbs(s, prior_steps=2), exact=False),
     "unknown-noise": Method(UnknownNoise, exact=False),
+    "latent-readings": Method(LatentReadings, exact=True, needs_surrogate=True),
     "afdps": Method(lambda s: AFDPS(s, trigger=0.0), exact=False),
     "afdps-published": Method(lambda s: AFDPS(s, 1.0, 1.0, "constant", trigger=0.0), exact=False),
     "afdps-flow": Method(lambda s: AFDPS(s, 0.0, potential="tempered", langevin=2, trigger=0.0), exact=False),

@@ -11,6 +11,7 @@ METHODS = {
     "daps": "gradient",
     "split-gibbs": "gradient",
     "unknown-noise": "gradient",
+    "latent-readings": "gradient",
     "afdps": "gradient",
     "afdps-published": "gradient",
     "enkg": "forward",
