@@ -143,7 +143,8 @@ def posterior(
     Arguments:
         prior: a Prior, the name of a shipped one, or its folder.
         obs: table of sensors, from `observe`; a measurement, from `measure`; or a list of both, of the same windows.
-        method: mmps (moment matching; the default), smc (twisted, weighted), dps, or a PosteriorMethod of your own.
+        method: mmps (moment matching; the default), smc (twisted, weighted), any other leaf of configs/posterior, a
+            PosteriorMethod of your own, or auto, which picks by the problem and says which and why in attrs["choice"].
         members: ensemble size K.
         steps: noise levels: one network call each for smc and, with a nearly Gaussian prior, mmps; some six for mmps
             elsewhere.

@@ -103,9 +103,20 @@ def posterior_dataset(result: "Reconstruction", prior: Prior, obs, facts: dict) 
                 {"long_name": f"{name.replace('_', ' ')} of the window"},
             )
     facts = facts | {"network_calls": result.network_calls, "operator_calls": result.operator_calls}
+    if any(result.choices):
+        facts["choice"] = in_words(result.choices)
     for table in reversed(tables):  # the first one has the last word
         out = _in_units(out, table, [variable.name for variable in prior.variables])
     return out.assign_attrs({k: v for k, v in facts.items()} | {"prior": str(prior.card.get("name", ""))})
+
+
+def in_words(choices: tuple[str, ...]) -> str:
+    """What was chosen for each window, equal choices once, the most frequent first."""
+    counts = {choice: choices.count(choice) for choice in choices if choice}
+    if len(counts) == 1:
+        return next(iter(counts))
+    order = sorted(counts, key=lambda choice: -counts[choice])
+    return "; ".join(f"{choice} [{counts[choice]} of {len(choices)} windows]" for choice in order)
 
 
 def _spanned(time: np.ndarray, observed: np.ndarray) -> np.ndarray:

@@ -16,12 +16,13 @@ from sciml_diffusion.denoisers.mixture import MixtureDenoiser
 from sciml_diffusion.denoisers.precondition import PreconditionedDenoiser
 from sciml_diffusion.denoisers.schedules import LinearVP
 from sciml_diffusion.inverse.afdps import AFDPS
+from sciml_diffusion.inverse.auto import Auto
 from sciml_diffusion.inverse.block_moves import BlockMoves
 from sciml_diffusion.inverse.daps import DAPS
 from sciml_diffusion.inverse.dps import DPS
 from sciml_diffusion.inverse.enkg import EnKG
-from sciml_diffusion.inverse.low_rank_smc import GaussianSurrogateSMC
 from sciml_diffusion.inverse.latent_readings import LatentReadings
+from sciml_diffusion.inverse.low_rank_smc import GaussianSurrogateSMC
 from sciml_diffusion.inverse.mmps import MMPS
 from sciml_diffusion.inverse.pigdm import PiGDM
 from sciml_diffusion.inverse.sda import SDA
@@ -115,6 +116,7 @@ class Method:
 
 
 METHODS: dict[str, Method] = {
+    "auto": Method(Auto, exact=True),
     "mmps": Method(MMPS, exact=True),
     "mmps-surrogate": Method(lambda s: MMPS(s, covariance="surrogate"), exact=True, needs_surrogate=True),
     "mmps-jacobian": Method(lambda s: MMPS(s, covariance="jacobian", tolerance=1e-12), exact=True),

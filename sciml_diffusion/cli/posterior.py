@@ -31,6 +31,8 @@ def run(words: Sequence[str]) -> int:
         post.to_netcdf(folder.path("posterior.nc"), engine="h5netcdf")
         obs.to_netcdf(folder.path("sensors.nc"), engine="h5netcdf")
         api.plot(post, obs, truth).savefig(folder.path("posterior.png"), dpi=120)
+    if "choice" in post.attrs:
+        print(post.attrs["choice"])
     if folder.metrics:
         print(table(folder.metrics))
     print(f"{config.members} members written to {folder.out / 'posterior.nc'}")

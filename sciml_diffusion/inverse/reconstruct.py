@@ -31,6 +31,7 @@ class Reconstruction:
         log_weights: with shape (W, K).
         diagnostics: one number for each window, shape (W,), by name; NaN where the method has none.
         network_calls, operator_calls: calls for each member, the mean over windows.
+        choices: the method of each window and why, where the method chose it (`Auto`), W texts; else empty ones.
     """
 
     x: Tensor
@@ -39,6 +40,7 @@ class Reconstruction:
     diagnostics: dict[str, np.ndarray]
     network_calls: float
     operator_calls: float
+    choices: tuple[str, ...] = ()
 
 
 def reconstruct(
@@ -64,7 +66,7 @@ def reconstruct(
     count = sum(len(group.index) for group in groups)
     x, log_weights, time = [None] * count, [None] * count, [None] * count
     diagnostics = {name: np.full(count, np.nan) for name in TRACES}
-    calls = np.zeros(2)
+    calls, choices = np.zeros(2), [""] * count
     share = max(1, rows // members)
     for group in groups:
         for first in range(0, len(group.index), share):
@@ -79,10 +81,13 @@ def reconstruct(
                 for name in TRACES:
                     value = ensemble.ess if name == "ess" else ensemble.diagnostics.get(name)
                     diagnostics[name][window] = np.nan if value is None else float(value[row])
+                if "method" in ensemble.diagnostics:
+                    choices[window] = "{}: {}".format(*(ensemble.diagnostics[key][row] for key in ("method", "reason")))
             calls += len(index) * np.array(
                 [ensemble.diagnostics.get(f"{kind}_calls", 0) for kind in ("network", "operator")]
             )
-    return Reconstruction(torch.stack(x), np.stack(time), torch.stack(log_weights), diagnostics, *(calls / count))
+    whole = (torch.stack(x), np.stack(time), torch.stack(log_weights), diagnostics)
+    return Reconstruction(*whole, *(calls / count), tuple(choices))
 
 
 def _sample(

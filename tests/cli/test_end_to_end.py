@@ -56,7 +56,7 @@ def test_sample_draws_from_the_trained_prior(work):
     assert 0.02 < float(samples["u"].std()) < 2
 
 
-@pytest.mark.parametrize("method", ["mmps", "smc", "dps"])
+@pytest.mark.parametrize("method", ["auto", "mmps", "smc", "dps"])
 def test_posterior_and_its_evaluation_agree(work, method):
     """evaluate on the run folder gives the scores that posterior gave, with the same sensors left out."""
     words = [f"data={work}/fields/fields.nc", "sample=20", "stations=4", "std=0.01", "members=8", "steps=6"]
