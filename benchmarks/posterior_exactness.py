@@ -1,130 +1,127 @@
 """How far posterior samplers are from posteriors known in closed form: the prior is exact, so every error is theirs.
 
-    python benchmarks/posterior_exactness.py [--quick] [--trained] [--seed SEED]
+    python benchmarks/posterior_exactness.py [--quick] [--jobs N] [--azula PYTHON | --make-peers] [--trained] [--only BED]
 
-gmm-D-M: 25 modes in D dimensions, M observations, 1000 members, 100 steps, five problems, with several runs of smc;
-error_ratio = sliced W1 over the mean of that of 20 ensembles of exact draws. grf-64, grf-64x64: Gaussian fields under
-5 % point sensors of std 0.1, 200 and 64 members, 100 steps; error_ratio = z_rms over that of exact draws; crps_ratio is
-to the exact posterior. The full run has more mixtures and problems; --trained (part of the full run) adds a denoiser
-that was trained on samples of grf-64.
+gmm-D-M: 25 modes in D dimensions, M observations, 1000 members, 100 steps, 20 problems (5 in the quick run);
+error_ratio = sliced W1 over the mean of that of 20 ensembles of exact draws, with a 95 % interval over problems. gmm2:
+one planar mixture, with ensembles of 100 to 20 000 members. grf-64, grf-64x64: Gaussian fields under 5 % point sensors
+of std 0.1, 200 and 64 members; error_ratio = z_rms over that of exact draws; crps_ratio is to the exact posterior.
+grfmix-64x64: see exactness_grfmix.py. Nonlinear data: exactness_nonlinear.py, exactness_lorenz.py. Azula's methods run
+on the same problems where an environment of their own is given. --trained (part of the full run) adds denoisers that
+were trained on samples of these laws.
 """
 
-import time
-import warnings
+import os
+from concurrent.futures import ProcessPoolExecutor
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of every process
 
 import common
-import exactness
+import exactness_gmm
+import exactness_lorenz
+import exactness_nonlinear
 import torch
-from analytic import F64, Problem, gmm, gmm2, grf
+from analytic import Problem, gmm, gmm2, grf
 from common import Report
+from exactness_fields import METHODS, field
+from exactness_gmm import BIASED, CONVERGENCE, WEIGHTED, convergence, mixture, slope
+from exactness_grfmix import rows as grfmix_rows
+from exactness_peers import add_arguments, interpreter_of, peer_rows
+from exactness_run import interval, pooled
 
-from sciml_diffusion.ensemble import WeightedEnsemble
-from sciml_diffusion.inverse.dps import DPS
-from sciml_diffusion.inverse.mmps import MMPS
-from sciml_diffusion.inverse.tsmc import TwistedSMC
-from sciml_diffusion.samplers.streams import MemberStreams
-
-STEPS, EXACT = 100, 20
-METHODS = {
-    "smc": TwistedSMC,
-    "mmps": MMPS,
-    "mmps-jacobian": lambda s: MMPS(s, covariance="jacobian"),
-    "dps-0.1": lambda s: DPS(s, zeta=0.1),
-    "dps-0.3": lambda s: DPS(s, zeta=0.3),
-    "dps-1": lambda s: DPS(s, zeta=1.0),
-}
+FEW = ("auto", "smc", "mmps-jacobian", "dps-0.3", "afdps")
 
 
-def run(method: str, problem: Problem, members: int, seed: int, steps: int = STEPS) -> tuple[WeightedEnsemble, dict]:
-    """One ensemble for one problem, and what it cost and reports of itself."""
-    begun = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # collapse is in the row, as roots and ess
-        streams = MemberStreams(seed, [0], range(members), F64)
-        ensemble = METHODS[method](problem.sigmas(steps)).sample(problem.denoiser, problem.observation, streams)
-    facts = {
-        "weighted": method == "smc",
-        "ess": float(ensemble.ess[0]),
-        "network_calls": ensemble.diagnostics["network_calls"],
-        "operator_calls": ensemble.diagnostics["operator_calls"],
-        "seconds": time.perf_counter() - begun,
-    }
-    if method == "smc":
-        facts |= {k: float(ensemble.diagnostics[k][0]) for k in ("roots", "family_ess")}
-        facts["log_weight_variance"] = float(ensemble.log_weights[0].var())
-        error = float(ensemble.diagnostics["log_evidence"][0]) - problem.posterior.log_evidence
-        facts["log_evidence_error"] = abs(error)
-    return ensemble, facts
+class Rows:
+    """What a part of the benchmark in another process adds its rows to."""
+
+    def __init__(self):
+        self.rows: list[dict] = []
+
+    def add(self, **row) -> dict:
+        """Keeps a row; returns it."""
+        self.rows.append(row)
+        return row
 
 
-def mixtures(report: Report, case: str, problems: list[Problem], seed: int, repeats: int, members: int = 1000) -> None:
-    """Rows of one mixture case, pooled over its problems."""
-    cells = problems[0].denoiser.means
-    limits, exact_cells = [], []
-    for n, problem in enumerate(problems):
-        generator, flat = torch.Generator().manual_seed(100 + n), torch.full((members,), 1 / members, dtype=F64)
-        draws = [problem.posterior.draw(members, generator) for _ in range(EXACT)]
-        limits.append(sum(exactness.sliced_w1(x, flat, problem.posterior) for x in draws) / EXACT)
-        exact_cells.append(exactness.cell_weights(problem.posterior, cells))
-    for method in ("smc", "mmps-jacobian", "dps-0.1", "dps-1"):
-        rows, times = [], repeats if method == "smc" else 1
-        for n, (problem, weights) in enumerate(zip(problems, exact_cells, strict=True)):
-            for repeat in range(times):
-                ensemble, facts = run(method, problem, members, seed + 10 + n + 100 * repeat)
-                x, w = ensemble.x[0], ensemble.weights[0]
-                error = exactness.sliced_w1(x, w, problem.posterior)
-                rows.append({"sw": error, "mode_tv": exactness.mode_tv(x, w, cells, weights), **facts})
-        pooled = mean_row(rows)
-        ratio = pooled["sw"] / _mean(limits)
-        worst = max(_mean([r["sw"] for r in rows[n * times :][:times]]) / limit for n, limit in enumerate(limits))
-        head = {"case": case, "method": method, "problems": len(problems), "members": members, "steps": STEPS}
-        head["repeats"] = times
-        report.add(**head, error_ratio=ratio, worst_ratio=worst, **pooled)
+def collected(part, quick: bool, seed: int) -> list[dict]:
+    """Rows of a part that writes to a report."""
+    torch.set_num_threads(1)
+    rows = Rows()
+    part(rows, quick, seed)
+    return rows.rows
 
 
-def fields(report: Report, case: str, problems: list[Problem], members: int, seed: int) -> None:
-    """Rows of one Gaussian field, pooled over its problems."""
-    limits, stds = [], [problem.posterior.stationary_std() for problem in problems]
-    for n, (problem, std) in enumerate(zip(problems, stds, strict=True)):
-        generator, flat = torch.Generator().manual_seed(100 + n), torch.full((members,), 1 / members, dtype=F64)
-        draws = (problem.posterior.draw(members, generator) for _ in range(EXACT))
-        limits.append(mean_row([exactness.field_scores(x, flat, problem.posterior, std) for x in draws]))
-    limit = mean_row(limits)
-    head = {"case": case, "problems": len(problems), "members": members, "steps": STEPS}
-    report.add(**head, method="exact", error_ratio=1.0, **limit)
-    for method in ("smc", "mmps", "mmps-jacobian", "dps-0.3", "dps-1"):
-        if method == "mmps-jacobian" and len(problems[0].observation.std) > 10:
-            continue  # as many passes a step as sensors: the surrogate is the same covariance for nothing
-        rows = []
-        for n, (problem, std) in enumerate(zip(problems, stds, strict=True)):
-            ensemble, facts = run(method, problem, members, seed + 50 + n)
-            rows.append(exactness.field_scores(ensemble.x[0], ensemble.weights[0], problem.posterior, std) | facts)
-        pooled = mean_row(rows)
-        report.add(**head, method=method, error_ratio=pooled["z_rms"] / limit["z_rms"], **pooled)
+def tasks(quick: bool, seed: int) -> dict[str, tuple]:
+    """Parts of the run, the longest first: a name, a function and its arguments."""
+    problems = 5 if quick else 20
+    parts: dict[str, tuple] = {}
+    if not quick:
+        parts |= {f"gmm-800-{m}": (mixture, 800, m, problems, ("auto", "mmps-jacobian"), seed) for m in (4, 2, 1)}
+        parts["gmm2 20000"] = (convergence, 20_000, 400, 5, ("auto", "afdps"), seed)
+        parts |= {f"gmm-80-{m}": (mixture, 80, m, problems, FEW, seed) for m in (4, 2, 1)}
+        parts["gmm2 10000"] = (convergence, 10_000, 100, 3, CONVERGENCE, seed)
+    sizes = [2] if quick else [4, 2, 1]
+    parts["grfmix"] = (collected, grfmix_rows, quick, seed)
+    parts |= {f"gmm-8-{m}": (mixture, 8, m, problems, FEW if quick else (*WEIGHTED, *BIASED), seed) for m in sizes}
+    parts["grf-64x64"] = (field, 2, 1 if quick else 3, METHODS[2], seed)
+    parts["grf-64"] = (field, 1, 5 if quick else 20, METHODS[1], seed)
+    parts["gmm2 1000"] = (convergence, 1000, 100, 4 if quick else 10, FEW if quick else CONVERGENCE, seed)
+    if not quick:
+        parts["gmm2 100"] = (convergence, 100, 100, 20, CONVERGENCE, seed)
+    parts["nonlinear"] = (collected, exactness_nonlinear.rows, quick, seed)
+    parts["lorenz"] = (collected, exactness_lorenz.rows, quick, seed)
+    return parts
 
 
-def mean_row(rows: list[dict]) -> dict:
-    """Means over problems; for what must be small the largest."""
-    worst = ("log_weight_variance", "log_evidence_error")
-    return {k: max(r[k] for r in rows) if k in worst else _mean([r[k] for r in rows]) for k in rows[0]}
-
-
-def _mean(values: list):
-    return values[0] if isinstance(values[0], bool) else sum(values) / len(values)
+def peers(interpreter, ours: list[dict], quick: bool, seed: int) -> list[dict]:
+    """Azula's methods on five problems of the small beds and one of each larger one, pooled; limits as for ours."""
+    beds: dict[str, list[Problem]] = {"gmm-8-2": [gmm(8, 2, n) for n in range(5)], "gmm2": [gmm2()]}
+    beds["grf-64"] = [grf(1, n) for n in range(5)]
+    if not quick:
+        beds |= {f"gmm-8-{m}": [gmm(8, m, n) for n in range(5)] for m in (1, 4)}
+        beds["grf-64x64"] = [grf(2, 0)]
+    members = {name: {"grf-64": 200, "grf-64x64": 64}.get(name, 1000) for name in beds}
+    found, out = peer_rows(beds, members, 100, interpreter, seed=seed), []
+    for case, problems in beds.items():
+        key = "z_rms" if case.startswith("grf") else "sw"
+        if key == "sw":
+            floor = [exactness_gmm.limits(p, members[case], n) for n, p in enumerate(problems)]
+        else:
+            floor = [next(r["z_rms"] for r in ours if (r["case"], r["method"]) == (case, "exact"))] * len(problems)
+        for method in dict.fromkeys(r["method"] for r in found if r["case"] == case):
+            rows = [r for r in found if (r["case"], r["method"]) == (case, method)]
+            head = {"case": case, "problems": len(rows), "members": members[case], "steps": 100, "method": method}
+            if any("error" in r for r in rows):
+                out.append(head | {"failed": next(r["error"] for r in rows if "error" in r)})
+                continue
+            scores = [{k: v for k, v in r.items() if k not in (*head, "problem")} for r in rows]
+            out.append(head | interval([r[key] for r in rows], floor) | pooled(scores))
+    return out
 
 
 def main() -> None:
-    """Runs the cases that were asked for and writes the report."""
+    """Runs the parts that were asked for, several at once where that is asked for, and writes the report."""
     asked = common.parser(__doc__.split("\n")[0])
-    asked.add_argument("--trained", action="store_true", help="also train a denoiser on grf-64; part of the full run")
+    add_arguments(asked)
+    asked.add_argument("--trained", action="store_true", help="also train denoisers; part of the full run")
+    asked.add_argument("--jobs", type=int, default=1, help="parts that run at once, a core each")
+    asked.add_argument("--only", help="parts whose name begins so; writes no report")
     given = asked.parse_args()
-    report = Report("posterior_exactness", given.quick, given.seed)
-    for d, m, repeats in [(8, 2, 4)] if given.quick else [(8, 2, 4), (8, 1, 2), (8, 4, 2), (80, 2, 1)]:
-        mixtures(report, f"gmm-{d}-{m}", [gmm(d, m, seed) for seed in range(5)], given.seed, repeats)
-    if not given.quick:
-        mixtures(report, "gmm2", [gmm2()], given.seed, 8)
-    fields(report, "grf-64", [grf(1, seed) for seed in range(5)], 200, given.seed)
-    fields(report, "grf-64x64", [grf(2, seed) for seed in range(1 if given.quick else 3)], 64, given.seed)
+    torch.set_num_threads(1)
+    report, parts = Report("posterior_exactness", given.quick, given.seed), tasks(given.quick, given.seed)
+    parts = {name: part for name, part in parts.items() if name.startswith(given.only or "")}
+    with ProcessPoolExecutor(given.jobs) as pool:
+        for future in [pool.submit(*part) for part in parts.values()]:
+            for row in future.result():
+                report.add(**row)
+    if given.only:
+        return
+    for method in () if given.quick else CONVERGENCE:
+        report.add(case="gmm2 slope", method=method, slope=slope(report.rows, method))
+    if interpreter := interpreter_of(given):
+        for row in peers(interpreter, report.rows, given.quick, given.seed):
+            report.add(**row)
     if given.trained or not given.quick:
         from exactness_trained import trained
 
