@@ -10,18 +10,15 @@ from dataclasses import dataclass
 
 import common  # noqa: F401  (finds the package)
 import torch
+from bank_operators import BURGERS_POINTS, DARCY_POINTS, BurgersSensors, DarcySensors
 from torch import Tensor
 
 from sciml_diffusion.denoisers.basis import AxisBasis, FourierBasis
 from sciml_diffusion.denoisers.gaussian import GaussianDenoiser
 from sciml_diffusion.observations.observation import Observation
-from sciml_diffusion.observations.operators import Function
-from sciml_diffusion.physics.burgers import Burgers
-from sciml_diffusion.physics.elliptic.darcy import Darcy
-from sciml_diffusion.physics.grid import Grid
+from sciml_diffusion.observations.operators import Operator
 
 F64 = torch.float64
-BURGERS_POINTS, DARCY_POINTS = 64, 32
 
 
 @dataclass(frozen=True)
@@ -73,31 +70,7 @@ def darcy_prior(std: float = 1.0) -> GaussianDenoiser:
     return GaussianDenoiser(torch.zeros_like(variance), AxisBasis(("cosine", "cosine")), variance)
 
 
-def burgers(nu: float, duration: float, frames: list[int], sensors: list[int]) -> Function:
-    """u at sensors (points) and frames (of 8) of a run from u_0; x of shape (N, 1, 1, 64) to (N, frames x sensors)."""
-    solver = Burgers(Grid.periodic((BURGERS_POINTS,), (1.0,)), nu)
-    substeps = round(20 * duration)  # in an eighth of the run: stable up to |u| = 3.25, over four standard deviations
-
-    def forward(x: Tensor) -> Tensor:
-        u = solver.solve(x[:, 0], duration, 9, substeps, check=False, checkpoint=False)
-        return u[:, 0][:, frames][:, :, sensors].flatten(1)
-
-    return Function(forward, (1, 1, BURGERS_POINTS), len(frames) * len(sensors))
-
-
-def darcy(rows: list[int], columns: list[int], source: float | Tensor = 1.0, no_flow: tuple[str, ...] = ()) -> Function:
-    """Pressure at some cells for the permeability exp(x); x of shape (N, 1, 32, 32) to (N, sensors)."""
-    grid = Grid.cells((DARCY_POINTS, DARCY_POINTS), (1.0, 1.0), ("y", "x"))
-    solver = Darcy(grid, source, no_flow=no_flow)
-
-    def forward(x: Tensor) -> Tensor:
-        u = solver.solve(x.exp().reshape(-1, 1, *grid.sizes), check=False)
-        return u[:, 0][:, rows, columns]
-
-    return Function(forward, (1, 1, DARCY_POINTS, DARCY_POINTS), len(rows))
-
-
-def make(name: str, prior: GaussianDenoiser, operator: Function, std: float, seed: int, words: str) -> Case:
+def make(name: str, prior: GaussianDenoiser, operator: Operator, std: float, seed: int, words: str) -> Case:
     """Draws a truth and its data; noise of the given std for every sensor."""
     g = torch.Generator().manual_seed(seed)
     root = prior.surrogate(torch.tensor(torch.inf, dtype=F64))
@@ -121,35 +94,39 @@ def wells() -> Tensor:
 
 
 def _burgers_final() -> Case:
-    operator = burgers(0.02, 0.5, [8], list(range(2, 64, 4)))
+    operator = BurgersSensors(0.02, 0.5, [8], list(range(2, 64, 4)))
     return make("burgers-final", burgers_prior(), operator, 0.02, 1, "u_0 from 16 sensors at t = 0.5 alone")
 
 
 def _burgers_series() -> Case:
-    operator = burgers(0.02, 0.5, list(range(1, 9)), [5, 19, 30, 44, 58])
+    operator = BurgersSensors(0.02, 0.5, list(range(1, 9)), [5, 19, 30, 44, 58])
     return make("burgers-series", burgers_prior(), operator, 0.02, 2, "u_0 from 5 sensors at 8 times up to t = 0.5")
 
 
 def _burgers_sparse() -> Case:
-    operator = burgers(0.02, 0.5, [4, 8], [3, 21, 40])
+    operator = BurgersSensors(0.02, 0.5, [4, 8], [3, 21, 40])
     return make("burgers-sparse", burgers_prior(), operator, 0.05, 3, "u_0 from 3 sensors at t = 0.25 and 0.5")
 
 
 def _burgers_shock() -> Case:
-    operator = burgers(0.02, 1.0, [8], list(range(1, 64, 4)))
+    operator = BurgersSensors(0.02, 1.0, [8], list(range(1, 64, 4)))
     return make("burgers-shock", burgers_prior(), operator, 0.02, 4, "u_0 from 16 sensors at t = 1, after the shocks")
 
 
 def _darcy_grid() -> Case:
-    return make("darcy-16", darcy_prior(), darcy(*lattice(4)), 0.002, 5, "log a from the pressure at 4 x 4 points")
+    return make(
+        "darcy-16", darcy_prior(), DarcySensors(*lattice(4)), 0.002, 5, "log a from the pressure at 4 x 4 points"
+    )
 
 
 def _darcy_dense() -> Case:
-    return make("darcy-49", darcy_prior(), darcy(*lattice(7)), 0.001, 6, "log a from the pressure at 7 x 7 points")
+    return make(
+        "darcy-49", darcy_prior(), DarcySensors(*lattice(7)), 0.001, 6, "log a from the pressure at 7 x 7 points"
+    )
 
 
 def _darcy_wells() -> Case:
-    operator = darcy(*lattice(5), wells(), ("y",))
+    operator = DarcySensors(*lattice(5), wells(), ("y",))
     words = "log a from 5 x 5 pressures between an injection and an extraction well"
     return make("darcy-wells", darcy_prior(1.3), operator, 0.05, 7, words)
 

@@ -12,6 +12,7 @@ from ..samplers.streams import MemberStreams
 from .laplace import Reference, WhitePosterior, minimise
 
 JITTER = 0.2  # share by which the angle varies from step to step, so that no direction comes back to where it was
+SHORTEST = 0.03  # share of the angle down to which the first steps vary, so that chains leave where they began
 
 
 class Chains:
@@ -48,10 +49,11 @@ class Chains:
         return self.reference(self.z)
 
     @torch.no_grad()
-    def step(self, streams: MemberStreams) -> Tensor:
-        """One step of all chains; returns their acceptance probabilities, with shape (N,)."""
+    def step(self, streams: MemberStreams, wide: bool = False) -> Tensor:
+        """One step of all chains, at angles of all sizes where `wide`; returns acceptance probabilities, shape (N,)."""
         uniform = streams.uniform((2,)).double()
-        angle = self.angle * (1 + JITTER * (2 * uniform[:, :1] - 1))
+        share = SHORTEST ** uniform[:, :1] if wide else 1 + JITTER * (2 * uniform[:, :1] - 1)
+        angle = self.angle * share
         z, v, slope, psi = self.z, streams.normal(self.z.shape[1:]).double(), self.slope, self.psi
         before = psi + 0.5 * (z**2).sum(1) + 0.5 * (v**2).sum(1)
         for _ in range(max(self.leaps, 1)):
@@ -66,7 +68,9 @@ class Chains:
         self.psi = torch.where(accept, psi, self.psi)
         return probability
 
-    def run(self, streams: MemberStreams, steps: int, thin: int = 1, target: float | None = None) -> tuple:
+    def run(
+        self, streams: MemberStreams, steps: int, thin: int = 1, target: float | None = None, wide: bool = False
+    ) -> tuple[Tensor, float]:
         """Draws xi, with shape (steps // thin, N, P), and the mean acceptance.
 
         Arguments:
@@ -74,10 +78,11 @@ class Chains:
             steps: of each chain.
             thin: steps between the draws that are kept.
             target: acceptance to which the angle is tuned on the way; None leaves it as it is, as draws need.
+            wide: as in `step`.
         """
         kept, accepted = [], 0.0
         for n in range(steps):
-            mean = float(self.step(streams).mean())
+            mean = float(self.step(streams, wide).mean())
             accepted += mean / steps
             if target is not None:
                 self.angle = min(self.most, self.angle * math.exp((mean - target) / math.sqrt(n + 1)))
@@ -142,9 +147,9 @@ class WhitenedMCMC:
         own = optima[torch.arange(len(begin)) % len(optima)]
         xi = own + reference(streams.normal((problem.parameters,)).double(), 1.5) - reference.centre
         angle = None
-        for _ in range(2):
+        for wide in (True, False):
             chains = Chains(problem, reference, xi, self.leaps, angle)
-            draws, _ = chains.run(streams, self.warmup, target=self.target)
+            draws, _ = chains.run(streams, self.warmup, target=self.target, wide=wide)
             xi, angle = draws[-1], chains.angle
             reference = reference.refit(draws[self.warmup // 2 :].flatten(0, 1))
         return Chains(problem, reference, xi, self.leaps, angle)
