@@ -239,7 +239,7 @@ def test_tangents_under_vmap_agree_with_reverse_mode():
     u0, solver = wavy(8, 0.37), Compressible(periodic_cells(8), 1.4)
 
     def last(u):
-        return solver.solve(u, 0.05, 2, 4, check=False)[:, :, -1]
+        return solver.solve(u, 0.05, 2, 4, checkpoint=False, check=False)[:, :, -1]
 
     tangents = torch.eye(24, dtype=torch.float64).reshape(24, 1, 3, 8)
     forward = torch.func.vmap(lambda t: torch.func.jvp(last, (u0,), (t,))[1])(tangents).reshape(24, 24).T
