@@ -22,8 +22,8 @@ GUIDED = 0.9  # share of the proposals that are guided; the others bound the wei
 class EventSMC:
     """Draws from p(x | E) and estimates P(E), rare or not, under the ancestral sampler's own law of x.
 
-    Prior kernel P = N(m, S), m = x_t + c (D - x_t), S = v I + c^2 E_t; proposal Q = N(m + c Delta, S),
-    Delta = sigma^2 grad log h, nine times in ten, else P; weight h_s P / (h_t Q). At the end x comes from N(D, E_t) or, as often, from
+    Prior kernel P = N(m, S), m = x_t + c (D - x_t), S = v I + c^2 E_t; proposal Q = N(m + c Delta, S), Delta = sigma^2
+    grad log h, nine times in ten, else P; weight h_s P / (h_t Q). At the end x comes from N(D, E_t) or, as often, from
     N(D + Delta, E_t), and 1[f(x) >= level] takes the place of h: the weights are exact for the event itself whatever h
     is, and the product of their means is an unbiased estimate of P(E). F families of members are independent, which
     gives the standard error. It is itself uncertain by 1 / sqrt(2 F), and too small where E curves so strongly that few
