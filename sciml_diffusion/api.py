@@ -136,9 +136,13 @@ def posterior(
     seed: int = 0,
     starts: "np.ndarray | None" = None,
     progress: bool = True,
+    batch_rows: int | None = None,
     **options,
 ) -> "xr.Dataset":
     """Samples p(fields | sensors) as a weighted ensemble.
+
+    Under `accelerate launch` (with an Accelerator made before the call) the processes share out the network's work, and
+    each returns the same ensemble.
 
     Arguments:
         prior: a Prior, the name of a shipped one, or its folder.
@@ -151,6 +155,8 @@ def posterior(
         seed: of the member streams; the same seed gives the same ensemble.
         starts: first frame of each window; by default windows follow one another from the first observation's hour.
         progress: show a progress bar.
+        batch_rows: at most so many members pass through the network at once: the same numbers in less memory, in more
+            time where the method passes backward.
         options: arguments of the method, for example covariance="jacobian".
     Returns:
         The fields with dims (realization, time, *space), log_weight and weight (realization, time), ess (time), and the
@@ -171,7 +177,7 @@ def posterior(
     method = posterior_method(method, prior, steps, **options)
     total = sum(len(group.index) for group in groups) * (len(method.sigmas) - 1)
     with tqdm(total=total, desc="posterior", disable=not progress, unit="step") as bar:
-        result = reconstruct(prior, groups, method, members, seed, callback=bar.update)
+        result = reconstruct(prior, groups, method, members, seed, callback=bar.update, batch_rows=batch_rows)
     facts = {"method": type(method).__name__, "members": members, "steps": len(method.sigmas) - 1, "seed": seed}
     return posterior_dataset(result, prior, obs, facts)
 

@@ -10,24 +10,23 @@ from .show import table
 
 
 def run(words: Sequence[str]) -> int:
-    """Writes posterior.nc, sensors.nc, posterior.png and the scores; returns the exit code."""
+    """Writes posterior.nc, sensors.nc, posterior.png and the scores; returns the exit code.
+
+    Under `accelerate launch` the processes share the network's work, and the first one writes.
+    """
     config = compose("posterior", words)
     if config.obs is None and config.data is None:
         raise ValueError("posterior needs obs=<table of sensors>, or data=<gridded fields> to draw sensors in")
+    from ..inverse.spread import join
+
+    number, device = join()
+    if number:
+        compute(config, device, progress=False)
+        return 0
     from .. import api
-    from ..samplers.grids import karras_sigmas
 
     with RunFolder("posterior", config) as folder:
-        prior = api.load_prior(config.prior)
-        truth, obs = inputs(config, prior)
-        method = instantiate(config.method, karras_sigmas(config.steps, *prior.sigma_range))
-        options = {"method": method, "members": config.members, "seed": config.seed}
-        name, case = type(method).__name__.lower(), str(prior.card.get("name") or config.prior)
-        if truth is None and config.folds:
-            folder.metrics = {case: {name: api.leave_stations_out(prior, obs, config.folds, **options)}}
-        post = api.posterior(prior, obs, **options)
-        if truth is not None:
-            folder.metrics = {case: {name: api.score(post, truth, obs)}}
+        post, obs, truth, folder.metrics = compute(config, device)
         post.to_netcdf(folder.path("posterior.nc"), engine="h5netcdf")
         obs.to_netcdf(folder.path("sensors.nc"), engine="h5netcdf")
         api.plot(post, obs, truth).savefig(folder.path("posterior.png"), dpi=120)
@@ -37,6 +36,27 @@ def run(words: Sequence[str]) -> int:
         print(table(folder.metrics))
     print(f"{config.members} members written to {folder.out / 'posterior.nc'}")
     return 0
+
+
+def compute(config, device=None, progress: bool = True) -> tuple:
+    """The posterior, the sensors, the truth (or None) and the metrics that a configuration asks for."""
+    from .. import api
+    from ..samplers.grids import karras_sigmas
+
+    prior = api.load_prior(config.prior)
+    prior = prior if device is None else prior.to(device)
+    truth, obs = inputs(config, prior)
+    method = instantiate(config.method, karras_sigmas(config.steps, *prior.sigma_range))
+    options = {"method": method, "members": config.members, "seed": config.seed}
+    options |= {"progress": progress, "batch_rows": config.batch_rows}
+    name, case = type(method).__name__.lower(), str(prior.card.get("name") or config.prior)
+    metrics = {}
+    if truth is None and config.folds:
+        metrics = {case: {name: api.leave_stations_out(prior, obs, config.folds, **options)}}
+    post = api.posterior(prior, obs, **options)
+    if truth is not None:
+        metrics = {case: {name: api.score(post, truth, obs)}}
+    return post, obs, truth, metrics
 
 
 def inputs(config, prior) -> tuple:

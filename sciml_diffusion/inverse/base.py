@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..denoisers.base import Denoiser
+from ..denoisers.wrapped import Wrapped
 from ..ensemble import WeightedEnsemble
 from ..observations.noise import Gaussian
 from ..observations.observation import Observation
@@ -100,7 +101,7 @@ class PosteriorMethod(ABC):
         return list(zip(sigmas.tolist(), sigmas.to(streams.device, streams.dtype), strict=True))
 
 
-class CountedDenoiser(Denoiser):
+class CountedDenoiser(Wrapped):
     """A denoiser that counts the passes through another, forward and backward: `calls` for each member.
 
     Arguments:
@@ -109,8 +110,8 @@ class CountedDenoiser(Denoiser):
     """
 
     def __init__(self, denoiser: Denoiser, rows: int = 1):
-        super().__init__()
-        self.inner, self.event, self.rows, self._passed = denoiser, tuple(denoiser.event), rows, 0
+        super().__init__(denoiser)
+        self.rows, self._passed = rows, 0
 
     @property
     def calls(self) -> int:
@@ -120,25 +121,6 @@ class CountedDenoiser(Denoiser):
     def forward(self, x_t: Tensor, sigma: Tensor) -> Tensor:
         self._passed += len(x_t)
         return self.inner(x_t, sigma)
-
-    def surrogate(self, sigma: Tensor):
-        return self.inner.surrogate(sigma)
-
-    def within(self, sigma: Tensor):
-        return self.inner.within(sigma)
-
-    def between(self) -> Tensor | None:
-        return self.inner.between()
-
-    @property
-    def nearly_linear(self) -> bool:
-        return self.inner.nearly_linear
-
-    def prior_mean(self) -> Tensor | None:
-        return self.inner.prior_mean()
-
-    def start(self, sigma: Tensor, streams: MemberStreams) -> Tensor:
-        return self.inner.start(sigma, streams)
 
     def draw(self, x_t: Tensor, sigma: Tensor, streams: MemberStreams) -> Tensor:
         self._passed += len(x_t)
@@ -153,11 +135,6 @@ class CountedDenoiser(Denoiser):
             return pull(u)
 
         return mean, counted
-
-    def within_variance(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """Mean variance per coordinate that x | x_t has within one mode, with shape (N,); zeros where it is unknown."""
-        known = getattr(self.inner, "within_variance", None)
-        return x_t.new_zeros(len(x_t)) if known is None else known(x_t, sigma)
 
 
 class CountedOperator(Operator):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..denoisers.base import Denoiser
+from ..denoisers.wrapped import Chunked
 from ..ensemble import WeightedEnsemble
 from ..observations.observation import Observation
 from ..observations.windows import WindowGroup
@@ -16,6 +17,7 @@ from ..prior import Prior
 from ..samplers.sde import Ancestral
 from ..samplers.streams import MemberStreams
 from .base import PosteriorMethod
+from .spread import spread
 
 FAR = 5.0  # standard deviations; under a Gaussian the median is 0.7
 TRACES = ("ess", "roots", "family_ess", "log_evidence")
@@ -51,8 +53,11 @@ def reconstruct(
     seed: int,
     rows: int = 256,
     callback: Callable[[int], None] | None = None,
+    batch_rows: int | None = None,
 ) -> Reconstruction:
     """Samples p(x | y) for each window; windows of one layout share their linear algebra and travel as one batch.
+
+    In a group of processes each passes its share of the members through the network; all return the whole.
 
     Arguments:
         prior: p(x) over windows.
@@ -62,7 +67,9 @@ def reconstruct(
         seed: of the member streams, which are keyed by (seed, window, member).
         rows: at most so many members of all windows are in memory at once.
         callback: called after each step with the number of windows it advanced.
+        batch_rows: at most so many members pass through the network at once; None for all of them.
     """
+    denoiser = spread(prior.denoiser if batch_rows is None else Chunked(prior.denoiser, batch_rows))
     count = sum(len(group.index) for group in groups)
     x, log_weights, time = [None] * count, [None] * count, [None] * count
     diagnostics = {name: np.full(count, np.nan) for name in TRACES}
@@ -74,7 +81,7 @@ def reconstruct(
             index, times = list(group.index[chunk]), list(group.times[chunk])
             codecs = [prior.codec.at(t) for t in times]
             streams = MemberStreams(seed, index, range(members), prior.dtype, prior.device)
-            ensemble = _sample(prior, group.observation, chunk, codecs, method, streams, callback)
+            ensemble = _sample(prior, denoiser, group.observation, chunk, codecs, method, streams, callback)
             for row, window in enumerate(index):
                 x[window] = codecs[row].decode(ensemble.x[row]).cpu()
                 log_weights[window], time[window] = ensemble.log_weights[row].cpu(), times[row]
@@ -91,7 +98,14 @@ def reconstruct(
 
 
 def _sample(
-    prior: Prior, observation: Observation | None, chunk: slice, codecs: list, method, streams, callback
+    prior: Prior,
+    denoiser: Denoiser,
+    observation: Observation | None,
+    chunk: slice,
+    codecs: list,
+    method,
+    streams,
+    callback,
 ) -> WeightedEnsemble:
     """Posterior of some windows of a group; a window that nobody observed gets draws of the prior."""
 
@@ -100,7 +114,7 @@ def _sample(
             callback(len(codecs))
 
     if observation is None:
-        x = Ancestral(method.sigmas)(prior.denoiser, streams, tick)
+        x = Ancestral(method.sigmas)(denoiser, streams, tick)
         return WeightedEnsemble(
             x.reshape(len(codecs), -1, *x.shape[1:]),
             torch.zeros(len(codecs), len(streams.members)),
@@ -109,7 +123,7 @@ def _sample(
     part = observation.select(chunk).to(prior.dtype, prior.device)
     part = part.through(codecs)
     warn_if_implausible(prior.denoiser, part)
-    return method.sample(prior.denoiser, part, streams, tick)
+    return method.sample(denoiser, part, streams, tick)
 
 
 def warn_if_implausible(denoiser: Denoiser, observation: Observation) -> None:
