@@ -207,9 +207,10 @@ def grf(axes: int, seed: int, n: int = 64) -> Problem:
 
 
 BUMPS = ((10, 10), (10, 42), (32, 22), (32, 54), (54, 10), (54, 42))  # centres of the hidden bumps, in cells of 64
+WIDE, FAINT = 3 * math.sqrt(2), 3.0  # radii of the bumps: rims that sensors 7 cells away see, or hardly see
 
 
-def grfmix_prior(n: int = 64, height: float = 4.0, radius: float = 3.0) -> tuple[MixtureDenoiser, Tensor]:
+def grfmix_prior(n: int = 64, height: float = 4.0, radius: float = WIDE) -> tuple[MixtureDenoiser, Tensor]:
     """The field plus six bumps of sign +-, exp(-r^2 / (2 radius^2)): 64 modes; and the signs of each, shape (64, 6)."""
     field, cell = grf_prior(2, n), torch.arange(n, dtype=F64)
     bumps = []
@@ -221,7 +222,7 @@ def grfmix_prior(n: int = 64, height: float = 4.0, radius: float = 3.0) -> tuple
     return MixtureDenoiser(torch.zeros(64, dtype=F64), means, field.basis, field.variance[None]), signs
 
 
-def grfmix(seed: int, n: int = 64, sensors: int = 205, height: float = 4.0, radius: float = 3.0) -> Problem:
+def grfmix(seed: int, n: int = 64, sensors: int = 205, height: float = 4.0, radius: float = WIDE) -> Problem:
     """Field plus six bumps of hidden sign, seen by point sensors (std 1) at least 7 of 64 cells from every centre.
 
     What tells the sign of a bump is its faint rim, and the field that the sensors leave for it to stand on.

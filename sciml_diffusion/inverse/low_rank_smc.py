@@ -42,23 +42,26 @@ class GaussianSurrogateSMC(PosteriorMethod):
         sigmas: noise grid, ending in 0, with shape (n + 1,).
         trigger: share of K below which a family is resampled; 0 never resamples.
         rank: most directions q for a member, >= 0; 0 takes B_sigma alone and no backward pass.
+        pool: particles for each member, >= 1; those beyond K are thinned away at the end (`Population.thin`).
 
     Raises:
-        ValueError: where the rank is negative or the grid does not end in 0.
+        ValueError: where the rank is negative, pool is below 1, or the grid does not end in 0.
     """
 
-    def __init__(self, sigmas: Tensor, trigger: float = 0.5, rank: int = 0):
+    def __init__(self, sigmas: Tensor, trigger: float = 0.5, rank: int = 0, pool: int = 1):
         super().__init__(sigmas)
         if rank < 0:
             raise ValueError(f"rank is a number of directions, >= 0; got {rank}")
-        self.trigger, self.rank = trigger, rank
+        if pool < 1:
+            raise ValueError(f"pool must be at least 1 particle for each member; got {pool}")
+        self.trigger, self.rank, self.pool = trigger, rank, pool
 
     def run(
         self, denoiser: Denoiser, observation: Observation, streams: MemberStreams, callback: Callable[[int], None]
     ) -> tuple[Tensor, Tensor, dict]:
         """Members of shape (B K, *event), log-weights (B, K), diagnostics."""
+        windows, members, streams = len(observation.y), len(streams.members), streams.pooled(self.pool)
         levels, path = self.levels(streams)[:-1], SurrogatePath(denoiser, observation, streams, self.rank)
-        windows = len(observation.y)
         population = Population(windows, streams.rows // windows, self.trigger, streams.device)
         state, log_evidence = path.start()
         population.log_evidence = log_evidence.reshape(population.shape)[:, 0]
@@ -69,4 +72,6 @@ class GaussianSurrogateSMC(PosteriorMethod):
                 state = state.select(population.resample(streams))
             callback(n + 1)
         x = path.finish(state, *path.noise(streams)[:2])
+        if self.pool > 1:
+            x = x[population.thin(members, streams)]
         return x, population.log_weights, population.diagnostics()

@@ -26,7 +26,7 @@ class TwistedSMC(PosteriorMethod):
         sigmas: noise grid, ending in 0, with shape (n + 1,).
         trigger: share of the particles below which a family is resampled; 0 never resamples.
         rank: directions of each member's own, where they are used.
-        pool: particles for each member, where moments are matched.
+        pool: particles for each member, but for nearly linear denoisers, whose weights are nearly constant.
     """
 
     def __init__(self, sigmas: Tensor, trigger: float = 0.5, rank: int = 8, pool: int = 1):
@@ -47,4 +47,4 @@ class TwistedSMC(PosteriorMethod):
         few = observation.operator.m <= self.rank and denoiser.surrogate(one) is None
         if few or denoiser.within(one) is None or denoiser.prior_mean() is None:
             return MomentMatchedSMC(self.sigmas, min(self.trigger, 0.25), self.pool)
-        return GaussianSurrogateSMC(self.sigmas, self.trigger, self.rank)
+        return GaussianSurrogateSMC(self.sigmas, self.trigger, self.rank, self.pool)

@@ -146,7 +146,7 @@ def test_modes_and_evidence_of_a_mixture(d, m):
 
 def test_hidden_bumps_on_a_field():
     """grfmix on 32 x 32 cells, 51 sensors: weights carry the signs, the evidence and most of the members."""
-    problem = grfmix(1, n=32, sensors=51, radius=4.2)
+    problem = grfmix(1, n=32, sensors=51)
     streams = MemberStreams(0, [0], range(64), F64)
     ensemble = TwistedSMC(problem.sigmas(20)).sample(problem.denoiser, problem.observation, streams)
     positive = (grfmix_prior()[1] > 0).to(F64)
