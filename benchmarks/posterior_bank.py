@@ -1,6 +1,6 @@
 """Every posterior method against reference posteriors of PDE problems whose Gaussian-field priors are exact.
 
-    python benchmarks/posterior_bank.py [--quick] [--cases NAME ...] [--methods NAME ...] [--seed SEED]
+    python benchmarks/posterior_bank.py [--quick] [--cases NAME ...] [--methods NAME ...] [--levels N ...] [--keep]
 
 Needs the bank (datasets/posterior-bank, made by make_posterior_bank.py). 64 members. crps_ratio: expected CRPS of the
 ensemble for draws of the reference, over the reference's own; error_ratio: sliced W1 over that of as many reference
@@ -8,9 +8,10 @@ draws; c2st: accuracy of a classifier that tells members from reference draws (0
 draws. The rows `reference` are subsets of the reference itself: what exact draws would score, with the spread of
 crps_ratio from subset to subset. seconds are those of the processor. A method that does not take a case is skipped in
 words; one that takes longer than --limit is stopped. The full run draws error against seconds to
-benchmarks/results/posterior_bank.png.
+benchmarks/results/posterior_bank.png. --keep keeps the rows of an earlier run for what is not run again.
 """
 
+import json
 import time
 import warnings
 from functools import partial
@@ -33,7 +34,7 @@ from sciml_diffusion.samplers.streams import MemberStreams
 
 F64 = torch.float64
 MEMBERS, SUBSETS = 64, 20
-STEPS = {"burgers": (8, 32), "darcy": (8, 32)}
+LEVELS, QUICK_LEVELS = (8, 32), (8,)
 VARIANTS = {"enkg-published": ("enkg", {"update": "published"})}  # name: leaf, options
 QUICK = ("burgers-sparse", "darcy-16")
 
@@ -73,7 +74,7 @@ def kalman(case: Case, streams: MemberStreams) -> WeightedEnsemble:
 
 def chains(case: Case, streams: MemberStreams) -> WeightedEnsemble:
     """The last states of short chains."""
-    return WhitenedMCMC(case.prior, warmup=20, steps=4).posterior(case.observation, streams)
+    return WhitenedMCMC(case.prior, leaps=2, warmup=10, steps=4).posterior(case.observation, streams)
 
 
 BASELINES = {"laplace": laplace, "ensemble-kalman": kalman, "mcmc-short": chains}
@@ -115,8 +116,9 @@ def run(report: common.Report, name: str, methods: list[str], steps: tuple[int, 
     """All rows of one case."""
     found = bank.load(name)
     case, floor = found.case, exact(found)
-    shown = ("crps_ratio", "crps_ratio_std", "c2st", "coverage90", "bias", "std_ratio")
-    report.add(case=name, method="reference", members=MEMBERS, **{k: floor[k] for k in shown}, error_ratio=1.0)
+    shown = ("crps_ratio", "c2st", "coverage90", "bias", "std_ratio")
+    spread = {"error_ratio": 1.0, "crps_ratio_std": floor["crps_ratio_std"]}
+    report.add(case=name, method="reference", steps=0, members=MEMBERS, **{k: floor[k] for k in shown}, **spread)
     for method in methods:
         for count in (0,) if method in BASELINES else steps:
             streams = MemberStreams(report.seed + 1, [0], range(MEMBERS), F64)
@@ -130,6 +132,16 @@ def run(report: common.Report, name: str, methods: list[str], steps: tuple[int, 
             except (TooLong, ValueError, TypeError) as error:
                 report.add(**head, skipped=str(error).split(". Methods that take it")[0])
                 break
+
+
+def keep(report: common.Report) -> None:
+    """Puts the rows of the file that is there before those of this run, but for what this run has done again."""
+    path = common.RESULTS / f"{report.name}{'-quick' if report.quick else ''}.json"
+    old = json.loads(path.read_text())["rows"] if path.exists() else []
+    done = {(r["case"], r["method"], r["steps"]) for r in report.rows}
+    rows = [r for r in old if (r["case"], r["method"], r["steps"]) not in done] + report.rows
+    order = {name: n for n, name in enumerate(CASES)}
+    report.rows = sorted(rows, key=lambda r: (order[r["case"]], r["steps"], r.get("crps_ratio", 1e9)))
 
 
 def draw(rows: list[dict], path) -> None:
@@ -166,14 +178,17 @@ def main() -> None:
     asked = common.parser(__doc__.split("\n")[0])
     asked.add_argument("--cases", nargs="*", choices=list(CASES))
     asked.add_argument("--methods", nargs="*")
-    asked.add_argument("--limit", type=float, default=120.0, help="seconds of the processor for one ensemble")
+    asked.add_argument("--levels", nargs="*", type=int, help="of noise; 8 and 32 unless given, 8 in the quick run")
+    asked.add_argument("--keep", action="store_true", help="keep earlier rows of other cases and methods")
+    asked.add_argument("--limit", type=float, default=60.0, help="seconds of the processor for one ensemble")
     given = asked.parse_args()
     shipped = [*METHODS, *VARIANTS, *(["auto"] if "auto" not in METHODS else [])]
     methods = given.methods or [*BASELINES, *shipped]
     report = common.Report("posterior_bank", given.quick, given.seed)
     for name in given.cases or (QUICK if given.quick else CASES):
-        steps = STEPS[name.split("-")[0]]
-        run(report, name, methods, steps[:1] if given.quick else steps, given.limit / (10 if given.quick else 1))
+        run(report, name, methods, given.levels or (QUICK_LEVELS if given.quick else LEVELS), given.limit)
+    if given.keep:
+        keep(report)
     path = report.write()
     draw(report.rows, path.with_suffix(".png"))
 
