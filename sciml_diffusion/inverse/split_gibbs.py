@@ -34,7 +34,7 @@ class SplitGibbs(PosteriorMethod):
         rho_min: lower levels of the grid are raised to this.
         sweeps: of x and z at each level.
         inner: exact, hmc, langevin, pcn or auto, as for `DAPS`.
-        prior_steps: denoiser calls for one draw of z, at most as many as there are levels left.
+        prior_steps: denoiser calls for one draw of z, at most as many as the grid has levels from rho down.
         moves, step: of the inner chain; None for the defaults of its kind.
         scale_prior: draws the noise scale jointly; see `UnknownNoise`.
 
@@ -69,14 +69,16 @@ class SplitGibbs(PosteriorMethod):
         """Members of shape (B K, *event); no weights, but 0 where the data are impossible; facts of the inner draws."""
         inner = make_inner(self.inner, observation, streams.dtype, self.scale_prior, self.moves, self.step)
         prior, identity = Ancestral(self.sigmas), IdentityBasis()
-        levels = [sigma.clamp_min(self.rho_min) for _, sigma in self.levels(streams)[:-1]]
-        x = denoiser.start(levels[0], streams)
-        z = descend(prior, denoiser, x, (levels[0], levels[-1]), self.prior_steps, streams)
-        for n, rho in enumerate(levels):
+        levels = self.levels(streams)[:-1]
+        end = levels[-1][1]
+        x = denoiser.start(levels[0][1], streams)
+        z = descend(prior, denoiser, x, (levels[0][1], end), self.prior_steps, streams)
+        for n, (_, sigma) in enumerate(levels):
+            rho = sigma.clamp_min(self.rho_min)
             covariance = Covariance(identity, (rho**2).expand(denoiser.event))
-            steps = min(self.prior_steps, len(levels) - n)
+            left = sum(level <= max(levels[n][0], self.rho_min) for level, _ in levels)
             for _ in range(self.sweeps):
                 x = inner(x, z, covariance, streams)
-                z = descend(prior, denoiser, x, (rho, levels[-1]), steps, streams)
+                z = descend(prior, denoiser, x, (rho, end), max(1, min(self.prior_steps, left)), streams)
             callback(n + 1)
         return z, inner.log_weights(), inner.diagnostics()
