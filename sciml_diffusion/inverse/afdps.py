@@ -8,9 +8,9 @@ from ..denoisers.base import Denoiser
 from ..observations.observation import Observation
 from ..samplers.streams import MemberStreams
 from .base import PosteriorMethod
+from .carry import POTENTIALS, make_potential
 from .flow import Moves, WeightedFlow
 from .gaussian_step import GaussianStep, IsotropicStep
-from .heat_flow import POTENTIALS, TYPICAL, make_potential
 from .power_prior import PowerPrior
 from .resample import Population
 
@@ -21,13 +21,14 @@ class AFDPS(PosteriorMethod):
     dX = (a S - c grad mu) du + g dW, u = -tau, a = (1 + g^2) / 2; log-weight rate
     V = d_tau mu + (c - g^2/2) (|grad mu|^2 - Lap mu) + (g^2 - a - c) <S, grad mu>; see `flow`.
 
-    The default c = g^2/2 needs no Laplacian, and mu is the likelihood blurred as x is: `heat` where A is linear and the
-    noise Gaussian, `tempered` elsewhere. As published: g2 = 1, c = 1, potential = "constant"; or g2 = 0, c = 0 with
-    Langevin steps. Those are correct too, but their weights collapse: under c = g^2 an observed direction relaxes to
-    half its variance, which the weights must repair. The denoiser is never differentiated.
+    The default c = g^2/2 needs no Laplacian, and the denoiser is never differentiated. mu is the likelihood blurred as
+    x is (`heat`) where A is linear and the noise Gaussian; elsewhere the tempered likelihood at what a Gaussian model
+    of the prior takes x_t for (`denoised`), so that A never sees noise; `tempered` asks A at x_t itself. As published:
+    g2 = 1, c = 1, potential = "constant"; or g2 = 0 with Langevin steps. Under c = g^2 an observed direction relaxes
+    to half its variance, which the weights must repair: they collapse.
 
     Consistent as members and steps grow. The variance of the weights grows with the number of sensors: this is for few
-    of them. Linear steps are exact in the observed directions and start exactly; others are explicit, from the prior.
+    of them. With linear data steps are exact in the observed directions, and the start is.
 
     Source: Chen, Ren, Min, Ying and Izzo, arXiv:2506.03979.
 
@@ -35,8 +36,8 @@ class AFDPS(PosteriorMethod):
         sigmas: noise grid, ending in 0, with shape (n + 1,).
         g2: g^2; more noise mixes better, and asks for more steps.
         c: guidance; None takes g^2 / 2.
-        potential: "heat", "tempered", "constant", or "auto".
-        gamma: of the tempered potential, in units of 1 / x; None reads it off A.
+        potential: "heat", "denoised", "tempered", "constant", or "auto": heat or denoised.
+        gamma: of the tempered and denoised potentials, in units of 1 / x; None reads it off A.
         langevin: Langevin steps at each level.
         trigger: share of K below which a family is resampled; 0 never resamples.
 
@@ -81,9 +82,7 @@ class AFDPS(PosteriorMethod):
         """The flow that a run follows: its `path` gives the weighted particles at every level."""
         levels = self.levels(streams)[:-1]
         prior = PowerPrior([denoiser], [1], levels[0][1])
-        potential = make_potential(
-            self.potential, self.gamma, observation, levels[0][1] ** 2, prior.models[0].typical(TYPICAL)
-        )
+        potential = make_potential(self.potential, self.gamma, observation, levels[0][1] ** 2, prior.models[0])
         population = Population(len(observation.y), streams.rows // len(observation.y), self.trigger, streams.device)
         return WeightedFlow(prior, potential, self.moves, levels, population, streams)
 

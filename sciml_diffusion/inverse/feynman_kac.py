@@ -12,8 +12,8 @@ from ..observations.observation import Observation
 from ..samplers.sde import Ancestral
 from ..samplers.streams import MemberStreams
 from .base import CountedDenoiser, check_needs, counted
+from .carry import make_potential
 from .flow import Moves, WeightedFlow
-from .heat_flow import TYPICAL, make_potential
 from .potentials import Flat
 from .power_prior import PowerPrior
 from .resample import Population
@@ -88,9 +88,7 @@ class FeynmanKac:
         seen, log_scale = _prepare(observation, prior.event, streams)
         potential, windows = Flat(), len(streams.observations)
         if seen is not None:
-            potential = make_potential(
-                self.potential, self.gamma, seen, levels[0][1] ** 2, prior.models[0].typical(TYPICAL)
-            )
+            potential = make_potential(self.potential, self.gamma, seen, levels[0][1] ** 2, prior.models[0])
         population = Population(windows, streams.rows // windows, self.trigger, streams.device)
         flow = WeightedFlow(prior, potential, self.moves, levels, population, streams)
         state = flow.run(callback or (lambda done: None))

@@ -23,8 +23,9 @@ import torch
 from torch import Tensor
 
 from ..samplers.streams import MemberStreams
+from .gaussian_model import dot
 from .potentials import Held, Potential, Reading
-from .power_prior import Force, PowerPrior, dot
+from .power_prior import Force, PowerPrior
 from .resample import Population
 
 LANGEVIN = 0.5  # step of the corrector in units of tau
@@ -148,7 +149,17 @@ class WeightedFlow:
         self.population.reweight(torch.where(self.lost, torch.nan, increment))
 
     def diagnostics(self) -> dict[str, Tensor]:
-        """Those of the population, and how many particles have left the finite numbers, with shape (B,)."""
+        """Those of the population, and how many particles have left the finite numbers, with shape (B,).
+
+        Raises:
+            ValueError: where all particles of a window have weight 0.
+        """
+        dead = torch.isneginf(self.population.log_weights).all(1)
+        if dead.any():
+            raise ValueError(
+                f"all {self.population.shape[1]} particles of window {int(dead.nonzero()[0])} have weight 0: A(x) or the "
+                "likelihood is not finite, or the data are impossible, wherever the prior has put them"
+            )
         return self.population.diagnostics() | {"non_finite": self.losses}
 
     def _lose(self, bad: Tensor) -> None:

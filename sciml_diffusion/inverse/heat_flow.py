@@ -7,10 +7,8 @@ from torch import Tensor
 
 from ..observations.observation import Observation
 from ..samplers.streams import MemberStreams
-from .potentials import Held, Potential, Reading, Tempered, mean_inverse, phi
+from .potentials import Held, Potential, Reading, mean_inverse, phi
 
-POTENTIALS = ("auto", "heat", "tempered", "constant")
-TYPICAL = 4  # points at which an operator is linearised to choose gamma
 NULL = 1e-12  # share of the largest squared singular value below which a direction is not observed
 
 
@@ -138,25 +136,3 @@ class HeatFlow(LinearPotential):
 
     def pull(self, tau: Tensor, tau_s: Tensor) -> Tensor:
         return ((tau - tau_s).double() * self.s2 * self.share(tau_s)[0]).log1p()
-
-
-def make_potential(name: str, gamma: float | None, observation: Observation, tau: Tensor, at: Tensor) -> Potential:
-    """The potential of a name, one of POTENTIALS, that carries an observation.
-
-    Arguments:
-        gamma: of the tempered potential; None reads it off A.
-        tau: the first level, shape ().
-        at: typical x, at which the operator is linearised to choose gamma, with shape (P, *event).
-
-    Raises:
-        ValueError: where "heat" is asked for data that are not linear and Gaussian.
-    """
-    if observation.linear_gaussian:
-        if name == "tempered":
-            return TemperedLinear(observation, gamma, at.dtype)
-        return (LinearPotential if name == "constant" else HeatFlow)(observation, at.dtype)
-    if name == "heat":
-        raise ValueError(
-            "the heat-flow potential needs a linear operator and Gaussian noise; take potential='tempered', or 'auto'"
-        )
-    return Tempered(observation, 0.0 if name == "constant" else gamma, tau, at)

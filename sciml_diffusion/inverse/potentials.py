@@ -6,10 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..observations.observation import Observation
 from ..samplers.streams import MemberStreams
-
-POWER_STEPS = 12  # of the power iteration for the largest curvature
 
 
 @dataclass(frozen=True)
@@ -120,99 +117,6 @@ class Flat(Potential):
         return torch.zeros_like(x)
 
 
-class Tempered(Potential):
-    """mu_tau = -beta(tau) log p(y | A x), for any operator that can be differentiated and any noise law.
-
-    beta(tau) = (b(tau) - b(tau_0)) / (1 - b(tau_0)), b = 1 / (1 + gamma^2 tau), falls to 0 at the first level tau_0, so
-    the start is the prior's own law and needs no weights. For Gaussian noise b widens std^2 to
-    std^2 + (gamma std)^2 tau. With gamma = 0 the potential is constant, beta = 1.
-
-    A step is an Ornstein-Uhlenbeck process along the gradient, with the curvature that the linearised data have in that
-    direction, H = dA/dx: it never overshoots what they ask for, and is exact for one linear datum. A(x) is asked for at
-    noisy x: where it grows faster than linearly, begin at a sigma not far above the scale of x.
-
-    Arguments:
-        observation: y (B, m).
-        gamma: in units of 1 / x; None takes the largest |H^T R^{-1} H| over the points `at` for gamma^2, window by window.
-        tau_start: tau_0, shape ().
-        at: typical x, with shape (P, *event).
-    """
-
-    def __init__(self, observation: Observation, gamma: float | None, tau_start: Tensor, at: Tensor):
-        self.observation = observation
-        flat = torch.zeros(len(observation.y), dtype=torch.float64, device=observation.y.device)
-        self.gamma2 = curvature(observation, at) if gamma is None else flat + gamma**2
-        self.first = torch.where(self.gamma2 > 0, 1 / (1 + self.gamma2 * tau_start.double()), 0.0)
-
-    def beta(self, tau: Tensor) -> tuple[Tensor, Tensor]:
-        """beta and d beta / d tau for each window, shapes (B,)."""
-        b = 1 / (1 + self.gamma2 * tau.double())
-        return (b - self.first) / (1 - self.first), -self.gamma2 * b**2 / (1 - self.first)
-
-    def read(self, x: Tensor, tau: Tensor) -> Reading:
-        h, slope = self.observation.operator.at(x)
-        members, noise = len(x) // len(self.gamma2), self.observation.noise
-        y = self.observation.repeat(members).to(h)
-        loss = -noise.log_prob(y, h).double().sum(-1)
-        beta, rate = (part.repeat_interleave(members) for part in self.beta(tau))
-        raw = -slope.adjoint(noise.score(y, h)).to(x)
-        seen = slope(direction(raw)).double()
-        stiffness = (noise.information(y, h).double() * seen**2).sum(1)
-        return Reading(beta * loss, rows(beta, raw) * raw, rate * loss, raw, stiffness)
-
-    def laplacian(self, x: Tensor, tau: Tensor, streams: MemberStreams) -> Tensor:
-        """Hutchinson's estimate z . (grad grad mu) z with one z of random signs a member, shape (N,).
-
-        Source: Hutchinson, Commun. Stat. Simul. Comput. 19 (1990).
-        """
-        z = streams.normal(x.shape[1:]).sign()
-        with torch.enable_grad():
-            x = x.detach().requires_grad_()
-            loss = -self.observation.log_likelihood(x).sum()
-            (gradient,) = torch.autograd.grad(loss, x, create_graph=True)
-            (product,) = torch.autograd.grad((gradient * z).sum(), x)
-        beta = self.beta(tau)[0].repeat_interleave(len(x) // len(self.gamma2))
-        return beta * (product * z).flatten(1).sum(1).double()
-
-    def start(self, centre: Tensor, variance: Tensor, tau: Tensor, streams: MemberStreams) -> tuple[Tensor, Tensor]:
-        x = centre + variance.sqrt() * streams.normal(centre.shape[1:])
-        return x, -self.read(x, tau).value
-
-    def pull(self, tau: Tensor, tau_s: Tensor) -> Tensor:
-        """Integral of beta from tau_s to tau, shape (B,)."""
-        time = (tau - tau_s).double()
-        b = time / (1 + self.gamma2 * tau_s.double()) * mean_inverse(self.gamma2 * time / (1 + self.gamma2 * tau_s))
-        return (b - self.first * time) / (1 - self.first)
-
-    def hold(self, tau: Tensor, time: Tensor) -> Tensor:
-        return self.beta(tau)[0] * time
-
-    def damp(self, u: Tensor, held: Held) -> Tensor:
-        return self._scaled(u, phi(held.contraction), phi(self._rates(u, held)), held)
-
-    def noise(self, z: Tensor, variance: Tensor, held: Held) -> Tensor:
-        outside, inside = phi(2 * held.contraction).sqrt(), phi(2 * self._rates(z, held)).sqrt()
-        return variance.sqrt() * self._scaled(z, outside, inside, held)
-
-    def force(self, x: Tensor, held: Held) -> Tensor:
-        strength = phi(self._rates(x, held)) * self._each(x, held.pull)
-        return -rows(strength, x) * held.raw
-
-    def _each(self, x: Tensor, pull: Tensor) -> Tensor:
-        return pull.repeat_interleave(len(x) // len(self.gamma2))
-
-    def _rates(self, x: Tensor, held: Held) -> Tensor:
-        """Decay along the gradient, shape (N,)."""
-        return held.contraction + self._each(x, held.pull) * held.stiffness
-
-    @staticmethod
-    def _scaled(u: Tensor, outside: Tensor, inside: Tensor, held: Held) -> Tensor:
-        """u times one factor (), and times its own (N,) along the gradient of each row."""
-        e = direction(held.raw)
-        along = (inside - outside) * (u * e).flatten(1).sum(1).double()
-        return outside.to(u) * u + rows(along, u) * e
-
-
 def direction(u: Tensor) -> Tensor:
     """u / |u| for each row, 0 where u = 0; shape (N, *event) -> (N, *event)."""
     length = u.flatten(1).norm(dim=1)
@@ -234,23 +138,3 @@ def phi(z: Tensor) -> Tensor:
     """(1 - exp(-z)) / z, 1 at z = 0, for z >= 0 of any shape: the mean of exp(-z s) over s in [0, 1]."""
     small = z.abs() < 1e-6
     return torch.where(small, 1 - z / 2, -torch.expm1(-z) / torch.where(small, 1.0, z))
-
-
-def curvature(observation: Observation, at: Tensor) -> Tensor:
-    """Largest eigenvalue of H^T R^{-1} H over some points, for each window: float64, with shape (B,).
-
-    R^{-1} is the information of the noise there. By power iteration on R^{-1/2} H H^T R^{-1/2}, from below.
-
-    Arguments:
-        observation: y (B, m).
-        at: the points, with shape (P, *event).
-    """
-    windows = len(observation.y)
-    h, slope = observation.operator.at(at.repeat(windows, *(1,) * (at.ndim - 1)))
-    root = observation.noise.information(observation.repeat(len(at)).to(h), h).sqrt()
-    v = torch.randn(observation.operator.m, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    v = v.to(h).expand(h.shape)
-    for _ in range(POWER_STEPS):
-        size = v.norm(dim=1, keepdim=True)
-        v = root * slope(slope.adjoint(root * v / size.clamp_min(torch.finfo(h.dtype).tiny)))
-    return v.norm(dim=1).double().reshape(windows, len(at)).amax(1)

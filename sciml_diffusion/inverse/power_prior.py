@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..denoisers.base import Denoiser
 from ..samplers.streams import MemberStreams
+from .gaussian_model import GaussianModel, dot
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,7 @@ class Force:
 class PowerPrior:
     """prod_i p_i^{b_i} at every noise level, by its scores S_i.
 
-    Where a model is needed p_i is taken for N(m_i, C_i): the mean and covariance that the denoiser states, or else
-    C = v I, with m and v read off it at the first level, D(+-sigma z) = m + v (v + sigma^2)^{-1} (+-sigma z - m).
+    Where a model is needed p_i is taken for N(m_i, C_i); see `GaussianModel`.
 
     Arguments:
         denoisers: of p_i, for one event shape.
@@ -87,46 +87,3 @@ class PowerPrior:
         square = sum(p * (m**2).sum() for p, m in zip(precisions, means, strict=True)) - precision * (mean**2).sum()
         mass = 0.5 * (mean.numel() * (torch.log(2 * torch.pi / precision) - logs) - square)
         return mean.expand(streams.rows, *self.event), 1 / precision, mass
-
-
-class GaussianModel:
-    """N(m, C) in the place of a prior: `mean` m, and `scale` the mean variance of a coordinate; see `PowerPrior`.
-
-    Arguments:
-        denoiser: of the prior.
-        sigma: the level at which it is probed, shape ().
-    """
-
-    def __init__(self, denoiser: Denoiser, sigma: Tensor):
-        mean, covariance = denoiser.prior_mean(), denoiser.surrogate(torch.full_like(sigma, torch.inf))
-        z = torch.randn(tuple(denoiser.event), generator=torch.Generator().manual_seed(0), dtype=torch.float64).sign()
-        z = z.to(sigma.device, sigma.dtype) * sigma
-        up, down = denoiser(torch.stack([z, -z]), sigma)
-        gain = (((up - down) * z).sum() / (2 * (z**2).sum())).clamp(0, 1 - 1e-3)
-        self.covariance = covariance
-        self.mean = (up + down) / 2 / (1 - gain) if mean is None else mean.to(sigma)
-        self.variance = sigma**2 * gain / (1 - gain) if covariance is None else covariance.variance.to(sigma)
-        self.scale = self.variance if covariance is None else self.variance.mean()
-
-    def typical(self, count: int) -> Tensor:
-        """Some draws from the model, always the same, with shape (count, *event)."""
-        z = torch.randn(count, *self.mean.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-        z = z.to(self.mean)
-        return self.mean + (self.variance.sqrt() * z if self.covariance is None else self.covariance.sqrt(z))
-
-    def score(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """-(C + sigma^2)^{-1} (x - m), shape (N, *event) -> (N, *event)."""
-        if self.covariance is None:
-            return (self.mean - x) / (self.variance + sigma**2)
-        basis = self.covariance.basis
-        return basis.inverse(basis(self.mean - x) / (self.variance + sigma**2))
-
-    def divergence(self, sigma: Tensor) -> Tensor:
-        """-trace (C + sigma^2)^{-1}, float64, shape ()."""
-        size = self.mean.numel() if self.covariance is None else self.mean.numel() / self.variance.numel()
-        return -(size / (self.variance + sigma**2).double()).sum()
-
-
-def dot(a: Tensor, b: Tensor) -> Tensor:
-    """Inner products of rows, float64: shapes (N, *event) -> (N,)."""
-    return (a.double() * b.double()).flatten(1).sum(1)

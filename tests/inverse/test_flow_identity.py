@@ -9,12 +9,15 @@ import torch
 from analytic import F64
 from torch.func import grad, hessian, jacfwd
 
-from sciml_diffusion.denoisers.basis import IdentityBasis
+from sciml_diffusion.denoisers.basis import IdentityBasis, MatrixBasis
+from sciml_diffusion.denoisers.gaussian import GaussianDenoiser
 from sciml_diffusion.denoisers.mixture import MixtureDenoiser
 from sciml_diffusion.inverse.flow import Moves, log_weight_rate
+from sciml_diffusion.inverse.gaussian_model import GaussianModel
 from sciml_diffusion.inverse.heat_flow import HeatFlow, LinearPotential, TemperedLinear
-from sciml_diffusion.inverse.potentials import Flat, Tempered
+from sciml_diffusion.inverse.potentials import Flat
 from sciml_diffusion.inverse.power_prior import PowerPrior
+from sciml_diffusion.inverse.tempered import Denoised, Tempered
 from sciml_diffusion.observations.observation import Observation
 from sciml_diffusion.observations.operators import Function, Matrix
 from sciml_diffusion.samplers.streams import MemberStreams
@@ -25,7 +28,16 @@ W = torch.randn(2, D, generator=G, dtype=F64)
 Y, STD = torch.randn(1, 2, generator=G, dtype=F64), torch.tensor([0.4, 0.7], dtype=F64)
 LINEAR = Observation(Matrix(W, (D,)), Y, STD)
 BENT = Observation(Function(lambda x: torch.tanh(x @ W.T) + 0.3 * (x @ W.T) ** 2, (D,), 2), Y, STD)
+BASIS = torch.linalg.qr(torch.randn(D, D, generator=G, dtype=F64)).Q
 FIRST = torch.tensor(9.0, dtype=F64)
+
+
+def gaussian():
+    """A Gaussian prior with a covariance of its own."""
+    variance = torch.tensor([0.3, 1.0, 2.0], dtype=F64)
+    return GaussianDenoiser(torch.ones(D, dtype=F64), MatrixBasis(BASIS, (D,)), variance)
+
+
 POTENTIALS = {
     "flat": lambda: Flat(),
     "constant": lambda: LinearPotential(LINEAR),
@@ -34,6 +46,7 @@ POTENTIALS = {
     "heat": lambda: HeatFlow(LINEAR),
     "bent-constant": lambda: Tempered(BENT, 0.0, FIRST, torch.zeros(1, D, dtype=F64)),
     "bent-tempered": lambda: Tempered(BENT, 0.8, FIRST, torch.zeros(1, D, dtype=F64)),
+    "bent-denoised": lambda: Denoised(BENT, 0.8, GaussianModel(gaussian(), FIRST.sqrt()), torch.zeros(1, D, dtype=F64)),
     "bent-auto": lambda: Tempered(BENT, None, FIRST, torch.ones(1, D, dtype=F64)),
 }
 
@@ -61,6 +74,13 @@ def plain_mu(potential, x, tau):
     """mu_tau(x) by formulas that functional differentiation can take."""
     if isinstance(potential, Flat):
         return 0 * x.sum() * tau
+    if isinstance(potential, Denoised):
+        prior, v = gaussian(), 1.1  # the mean of the variances
+        c = prior.surrogate(torch.tensor(torch.inf, dtype=F64)).apply(torch.eye(D, dtype=F64))
+        x = prior.mean + c @ torch.linalg.solve(c + tau * torch.eye(D, dtype=F64), x - prior.mean)
+        r = BENT.y[0] - (torch.tanh(W @ x) + 0.3 * (W @ x) ** 2)
+        loss = 0.5 * ((r / STD) ** 2).sum() + 0.5 * torch.log(2 * torch.pi * STD**2).sum()
+        return loss / (1 + 0.64 * v * tau / (v + tau))
     if isinstance(potential, Tempered):
         r = BENT.y[0] - (torch.tanh(W @ x) + 0.3 * (W @ x) ** 2)
         constant = (STD.log() + 0.5 * torch.log(torch.tensor(2 * torch.pi, dtype=F64))).sum()
