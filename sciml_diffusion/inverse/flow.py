@@ -157,8 +157,8 @@ class WeightedFlow:
         dead = torch.isneginf(self.population.log_weights).all(1)
         if dead.any():
             raise ValueError(
-                f"all {self.population.shape[1]} particles of window {int(dead.nonzero()[0])} have weight 0: A(x) or the "
-                "likelihood is not finite, or the data are impossible, wherever the prior has put them"
+                f"all {self.population.shape[1]} particles of window {int(dead.nonzero()[0])} have weight 0: A(x) or "
+                "the likelihood is not finite, or the data are impossible, wherever the prior has put them"
             )
         return self.population.diagnostics() | {"non_finite": self.losses}
 
