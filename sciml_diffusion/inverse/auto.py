@@ -11,6 +11,7 @@ from ..observations.observation import Observation
 from ..samplers.streams import MemberStreams
 from .base import PosteriorMethod
 from .enkg import EnKG
+from .latent_readings import LatentReadings, suits
 from .low_rank_smc import GaussianSurrogateSMC
 from .mmps import MMPS
 from .smc import MomentMatchedSMC
@@ -34,6 +35,7 @@ class Facts:
         prior: "nearly linear" (states a covariance of x | x_t that hardly depends on x_t: Gaussians and networks near
             one), "far from linear" (states one that does), "mixture" (states the covariance within its modes and what
             lies between them), or "implicit" (states none).
+        limited: some sensors only say "at or beyond a limit", and `latent_readings.suits`.
     """
 
     bends: bool
@@ -41,6 +43,7 @@ class Facts:
     sensors: int
     members: int
     prior: str
+    limited: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,8 @@ def look(denoiser: Denoiser, observation: Observation, members: int) -> Facts:
     else:
         mixture = denoiser.within(one) is not None and denoiser.between() is not None
         prior = "mixture" if mixture else "implicit"
-    return Facts(not observation.linear_gaussian, not operator.differentiable, operator.m, members, prior)
+    bends, limited = not observation.linear_gaussian, suits(denoiser, observation)
+    return Facts(bends, not operator.differentiable, operator.m, members, prior, limited)
 
 
 def candidates(sigmas: Tensor, facts: Facts, few: int = 8, evidence: bool = False) -> list[Candidate]:
@@ -139,6 +143,7 @@ def candidates(sigmas: Tensor, facts: Facts, few: int = 8, evidence: bool = Fals
 
     | data              | prior           | sensors | method                                                       |
     | a black box       | any             | any     | enkg: evaluates A alone                                      |
+    | linear, limits    | nearly linear   | any     | latent-readings: exact for a Gaussian                        |
     | bend              | any             | any     | mmps: Gauss-Newton in each step                              |
     | linear, Gaussian  | nearly linear   | any     | mmps with the shared covariance: exact for a Gaussian;       |
     |                   |                 |         | gs-smc of rank 0 where evidence is wanted, at the same cost  |
@@ -153,6 +158,9 @@ def candidates(sigmas: Tensor, facts: Facts, few: int = 8, evidence: bool = Fals
     many = f"{facts.sensors} sensors"
     if facts.black_box:
         return [Candidate("enkg", EnKG(sigmas), 1, "the operator is a black box: members tell each other how it bends")]
+    if facts.limited:
+        why = "some sensors stop at limits and the prior is nearly Gaussian: what they would have read is drawn exactly"
+        return [Candidate("latent-readings", LatentReadings(sigmas), 1, why)]
     if facts.bends:
         why = "the data are not linear and Gaussian: each step solves for the most probable field"
         return [plain(sigmas, facts, why)]

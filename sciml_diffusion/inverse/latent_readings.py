@@ -11,6 +11,7 @@ from ..observations.censored import Censored
 from ..observations.noise import Gaussian, Noise
 from ..observations.noise_laws import Mixed
 from ..observations.observation import Observation
+from ..observations.operators import LinearOperator
 from ..samplers.sde import Ancestral
 from ..samplers.streams import MemberStreams
 from .base import PosteriorMethod
@@ -68,15 +69,16 @@ class ReadingsGiven(Denoiser):
         self.prior = denoiser.surrogate(infinity)
         if self.prior is None or denoiser.prior_mean() is None:
             raise ValueError("this denoiser states no mean and covariance of x; use method='mmps'")
-        zero = torch.zeros(len(observation.y), *self.event, dtype=dtype, device=observation.y.device)
-        self.offset, slope = observation.operator.at(zero)
-        _check_linear(observation.operator, self.offset, slope, zero)
         std, low, high = (part.double() for part in limits_of(observation.noise))
         self.y, self.std = observation.y.double(), std
         below, above = Censored(std, low, high).sides(self.y)
         self.known = ~(below | above)
         self.side = above.double() - below.double()
         self.limit = torch.where(above, high, torch.where(below, low, 0.0))
+        line = straight(observation, dtype)
+        if line is None:
+            raise ValueError("latent readings need sensors that are linear in the field; use method='mmps'")
+        self.offset, slope = line
         plain = Observation(slope, torch.zeros_like(self.y), std.to(dtype))
         self.step, self.w = GaussianStep(plain, dtype), None
 
@@ -131,9 +133,26 @@ def limits_of(noise: Noise) -> tuple[Tensor, Tensor, Tensor]:
     raise ValueError(f"latent readings are for Gaussian and censored noise; got {type(noise).__name__}. Use mmps")
 
 
-def _check_linear(operator, offset: Tensor, slope, zero: Tensor) -> None:
-    """Raises ValueError where A(x) is not A(0) + H x."""
-    x = torch.randn(zero.shape, generator=torch.Generator().manual_seed(0), dtype=zero.dtype).to(zero)
-    bent = (operator(x) - offset - slope(x)).abs().max()
-    if bent > 1e-3 * slope(x).abs().max():
-        raise ValueError("latent readings need sensors that are linear in the field; use method='mmps'")
+def straight(observation: Observation, dtype: torch.dtype) -> tuple[Tensor, LinearOperator] | None:
+    """A(0), with shape (B, m), and H where A(x) = A(0) + H x, tried at one x for each window; else None."""
+    event = observation.operator.event
+    zero = torch.zeros(len(observation.y), *event, dtype=dtype, device=observation.y.device)
+    offset, slope = observation.operator.at(zero)
+    x = torch.randn(zero.shape, generator=torch.Generator().manual_seed(0), dtype=dtype).to(zero)
+    moved = slope(x)
+    bent = (observation.operator(x) - offset - moved).abs().max()
+    return (offset, slope) if bent <= 1e-3 * moved.abs().max() else None
+
+
+def suits(denoiser: Denoiser, observation: Observation) -> bool:
+    """Whether `LatentReadings` is nearly exact here: linear sensors, some with limits, and a nearly Gaussian prior."""
+    try:
+        _, low, high = limits_of(observation.noise)
+    except ValueError:
+        return False
+    one = torch.ones((), dtype=observation.y.dtype, device=observation.y.device)
+    known = denoiser.surrogate(one) is not None and denoiser.prior_mean() is not None and denoiser.nearly_linear
+    limited = bool((torch.isfinite(low) | torch.isfinite(high)).any())
+    if not (known and limited and observation.operator.differentiable):
+        return False
+    return straight(observation, observation.y.dtype) is not None

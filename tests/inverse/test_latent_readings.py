@@ -7,6 +7,7 @@ from analytic import F64, gmm2, small_gaussian
 from scipy import stats
 
 from sciml_diffusion.codecs.standardise import Standardise
+from sciml_diffusion.inverse.auto import Auto, candidates, look
 from sciml_diffusion.inverse.latent_readings import LatentReadings, limits_of
 from sciml_diffusion.inverse.truncated import TruncatedNormal
 from sciml_diffusion.observations.censored import Censored
@@ -139,3 +140,16 @@ def test_what_it_cannot_take_is_refused_in_words():
     with pytest.raises(ValueError, match="states no mean and covariance"):
         method.sample(problem.denoiser, problem.observation, streams)
     assert [part.tolist() for part in limits_of(Gaussian(numbers(2.0)))] == [[2.0], [-np.inf], [np.inf]]
+
+
+def test_auto_picks_it_where_sensors_have_limits():
+    denoiser, observation = limited()
+    facts = look(denoiser, observation, 64)
+    assert facts.limited and candidates(karras_sigmas(3, 0.05, 4.0), facts)[0].name == "latent-readings"
+    plain = Observation(observation.operator, observation.y, Gaussian(numbers(1.0, 1.0, 1.0)))
+    bent = Observation(Function(lambda x: x[:, :3] ** 3, (6,), 3), observation.y, observation.noise)
+    assert not look(denoiser, plain, 64).limited and not look(denoiser, bent, 64).limited
+    ensemble = Auto(karras_sigmas(3, 0.05, 4.0)).sample(denoiser, observation, MemberStreams(0, [0], range(8), F64))
+    assert (
+        ensemble.diagnostics["method"] == ("latent-readings",) and "stop at limits" in ensemble.diagnostics["reason"][0]
+    )
