@@ -84,11 +84,22 @@ def diagonal(rows: Tensor, core: Tensor) -> tuple[Tensor, Tensor]:
     return (frame @ again).mT.to(rows) @ rows, values.clamp_min(FLOOR)
 
 
-def refined(pull: Callable[[Tensor], Tensor], sigma: Tensor, base: Covariance, probes: Tensor) -> LowRank:
+def orthonormal(rows: Tensor) -> Tensor:
+    """Orthonormal rows of the same span, shape (N, q, n) -> (N, q, n); zeros for what is lost or depends on others."""
+    rows = _clean(rows)
+    rows = rows / rows.norm(dim=2, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
+    eye = torch.eye(rows.shape[1], dtype=torch.float64, device=rows.device)
+    return diagonal(rows, eye.expand(len(rows), -1, -1))[0]
+
+
+def refined(
+    pull: Callable[[Tensor], Tensor], sigma: Tensor, base: Covariance, probes: Tensor
+) -> tuple[LowRank, Tensor]:
     """The best E in the span of q directions, from the products of the denoiser's own covariance sigma^2 J with them.
 
     Rayleigh-Ritz: l are the eigenvalues of Q^T (B^{-1/2} sigma^2 J B^{-1/2} - I) Q, clipped so that E > 0. Exact where
-    Q holds all directions in which sigma^2 J is not B. J is made symmetric.
+    Q holds all directions in which sigma^2 J is not B. J is made symmetric. What the products have beyond B is a step
+    of subspace iteration towards those directions: it comes back too.
 
     Source: Halko, Martinsson and Tropp, Finding structure with randomness, SIAM Review 53 (2011).
 
@@ -97,16 +108,18 @@ def refined(pull: Callable[[Tensor], Tensor], sigma: Tensor, base: Covariance, p
         sigma: noise level, with shape ().
         base: B at this level.
         probes: Q^T, orthonormal rows (or rows of zeros), with shape (N, q, n).
+    Returns E, and the coefficients of (sigma^2 J - B) B^{-1/2} Q, with shape (N, q, n).
     """
     scale = base.variance.sqrt().flatten().to(probes)
     products = []
     for row in probes.unbind(1):
         u = base.basis.inverse((row / scale).reshape(len(row), *base.variance.shape))
         products.append(sigma**2 * base.basis(pull(u)).flatten(1) / scale)
-    core = (probes @ torch.stack(products, 2)).double()
-    core = _clean((core + core.mT) / 2 - (probes @ probes.mT).double())
-    values, turn = torch.linalg.eigh(core)
-    return LowRank(base, turn.mT.to(probes) @ probes, values.clamp_min(FLOOR))
+    excess = torch.stack(products, 1) - probes
+    core = _clean((probes @ excess.mT).double())
+    values, turn = torch.linalg.eigh((core + core.mT) / 2)
+    turn = turn.mT.to(probes)
+    return LowRank(base, turn @ probes, values.clamp_min(FLOOR)), scale * (turn @ excess)
 
 
 def _eye(like: Tensor) -> Tensor:

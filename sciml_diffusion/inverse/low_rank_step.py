@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..denoisers.covariance import Covariance
 from .gaussian_step import Factor, GaussianStep
 from .low_rank import LowRank
 
@@ -76,9 +77,11 @@ class LowRankStep(GaussianStep):
             core, log_det = torch.linalg.solve(total, torch.diag_embed(law.values)), torch.linalg.slogdet(total)[1]
         return LowRankFactor(law, shared, seen, core, log_det)
 
-    def white_rows(self, shared: Factor) -> Tensor:
-        """L^{-1} A in the coefficients of the basis, float64, with shape (m, n)."""
-        return torch.linalg.solve_triangular(shared.cholesky, self._g.flatten(1).double(), upper=False)
+    def rows(self, covariance: Covariance) -> Tensor:
+        """The rows of A in the coefficients of a covariance's basis, with shape (m, n)."""
+        if self._basis is not covariance.basis:
+            self.factor(covariance)
+        return self._g.flatten(1)
 
     def perturb_and_solve(self, mean: Tensor, factor: LowRankFactor, z: Tensor, eps: Tensor) -> Tensor:
         """Draws x | y: zeta = E^{1/2} z, x = D + zeta + E A^T S^{-1} (y - A (D + zeta) - sqrt(R) eps).

@@ -10,10 +10,12 @@ from ..denoisers.covariance import Covariance
 from ..observations.observation import Observation
 from ..samplers.streams import MemberStreams
 from .gaussian_step import Factor
-from .low_rank import LowRank, refined
+from .low_rank import LowRank, orthonormal, refined
 from .low_rank_step import LowRankFactor, LowRankStep
 
 RELATIVE = 1e-6  # what lies between modes along a direction counts above this share of the largest
+
+PROBES = 0  # seed of the first directions that are asked
 
 
 @dataclass(frozen=True)
@@ -24,16 +26,18 @@ class State:
         x_t, mean: x_t and D, with shape (N, *event).
         sigma: the level, with shape ().
         factor: of R + A E A^T, E the covariance of the surrogate.
+        asked: coefficients of the directions to ask next, rows of any length, with shape (N, q, n).
     """
 
     x_t: Tensor
     mean: Tensor
     sigma: Tensor
     factor: LowRankFactor
+    asked: Tensor
 
     def select(self, rows: Tensor) -> "State":
         """The same for some of the members; rows of shape (N',)."""
-        return State(self.x_t[rows], self.mean[rows], self.sigma, self.factor.select(rows))
+        return State(self.x_t[rows], self.mean[rows], self.sigma, self.factor.select(rows), self.asked[rows])
 
 
 class SurrogatePath:
@@ -66,9 +70,9 @@ class SurrogatePath:
     def start(self) -> tuple[State, Tensor]:
         """The state at sigma = infinity, all members alike, and log N(y; A mean, R + A Cov[x] A^T), with shape (N,)."""
         shared = self._shared(0, self._prior)
-        law = LowRank(self._prior, *self._directions(shared))
+        law, asked = self._first()
         factor = self.step.low_rank(law, shared)
-        state = State(self._mean, self._mean, self._infinity, factor)
+        state = State(self._mean, self._mean, self._infinity, factor, asked)
         return state, factor.log_prob(self.step.residual(self._mean))
 
     def noise(self, streams: MemberStreams) -> tuple[Tensor, Tensor, Tensor]:
@@ -91,50 +95,52 @@ class SurrogatePath:
         base = self._base(sigma)
         stated = self._shared(n, base)
         before = stated if _alike(narrow.base, base) else self._shared(-n, narrow.base)
-        mean, law = self._surrogate(x_s, sigma, stated, narrow)
+        mean, law, asked = self._surrogate(x_s, sigma, base, narrow, state.asked)
         factor = self.step.low_rank(law, stated)
         gain = factor.log_prob(self.step.residual(mean))
         gain = gain - self.step.low_rank(narrow, before).log_prob(self.step.residual(foreseen))
-        return State(x_s, mean, sigma, factor), gain
+        return State(x_s, mean, sigma, factor, asked), gain
 
     def finish(self, state: State, z: Tensor, eps: Tensor) -> Tensor:
         """x | x_t, y from the surrogate, with shape (N, *event); z (N, *coefficients) and eps (N, m) white."""
         return self.step.perturb_and_solve(state.mean, state.factor, z, eps)
 
-    def _surrogate(self, x_s: Tensor, sigma: Tensor, shared: Factor, foreseen: LowRank) -> tuple[Tensor, LowRank]:
-        """D and E at x_s, E asked along the foreseen directions between modes, or along what the data see best."""
+    def _surrogate(
+        self, x_s: Tensor, sigma: Tensor, base: Covariance, foreseen: LowRank, asked: Tensor
+    ) -> tuple[Tensor, LowRank, Tensor]:
+        """D and E at x_s, and the directions to ask next."""
         if not foreseen.vectors.shape[1]:
-            return self.denoiser(x_s, sigma), LowRank(shared.covariance, foreseen.vectors, foreseen.values)
+            return self.denoiser(x_s, sigma), LowRank(base, foreseen.vectors, foreseen.values), asked
+        probes = foreseen.vectors if self._between is not None else self._probes(base, asked)
         mean, pull = self.denoiser.vjp(x_s, sigma)
-        probes = self._seen(shared) if self._between is None else foreseen.vectors
-        return mean, refined(pull, sigma, shared.covariance, probes)
+        law, excess = refined(pull, sigma, base, probes)
+        return mean, law, excess[:, excess.shape[1] - asked.shape[1] :]  # where E exceeds B most
 
-    def _directions(self, shared: Factor) -> tuple[Tensor, Tensor]:
-        """Q (N, q, n) and l (N, q) of the prior: what lies between its modes, or l = 0 along what the data see best."""
-        if self.rank and self._between is None:
-            rows = self._seen(shared)
-            return rows, torch.zeros_like(rows[..., 0], dtype=torch.float64)
-        rows = self._mean.new_zeros(0, self._prior.variance.numel())
-        if self.rank:
-            scale = self._prior.variance.sqrt().flatten()
+    def _probes(self, base: Covariance, asked: Tensor) -> Tensor:
+        """B^{1/2} times what is asked, beside all that the data see if those are few; orthonormal, (N, q, n)."""
+        scale = base.variance.sqrt().flatten().to(asked)
+        seen = self.step.rows(base) if self.step.operator.m <= self.rank else scale.new_zeros(0, len(scale))
+        return orthonormal(torch.cat([seen.expand(len(asked), -1, -1), asked], 1) * scale)
+
+    def _first(self) -> tuple[LowRank, Tensor]:
+        """The law of x, with what lies between its modes where that is known, and the directions to ask first."""
+        base, n = self._prior, self._prior.variance.numel()
+        if self.rank and self._between is not None:
+            scale = base.variance.sqrt().flatten()
             rows = self.basis(self._between.to(self._mean)).flatten(1) / scale
-        _, values, rows = torch.linalg.svd(rows.double(), full_matrices=False)
-        values = values[: self.rank] ** 2
-        values = values[values > RELATIVE**2 * values[:1]]
-        rows = rows[: len(values)].to(self._mean)
-        return rows.expand(self.rows, -1, -1), values.expand(self.rows, -1)
-
-    def _seen(self, shared: Factor) -> Tensor:
-        """Directions that the data see best beside their noise, and then those of largest variance: (N, q, n)."""
-        white, scale = self.step.white_rows(shared), shared.covariance.variance.sqrt().flatten().double()
-        white = white * scale  # L^{-1} A B^{1/2}: its right singular vectors, by those of the left
-        turn = torch.linalg.eigh(white @ white.T)[1].flip(1)[:, : self.rank]
-        rows = torch.linalg.qr((turn.T @ white).T)[0].T
-        if len(rows) < self.rank:
-            unit = torch.eye(len(scale), dtype=scale.dtype, device=scale.device)[scale.argsort(descending=True)]
-            rest = unit[: self.rank] - unit[: self.rank] @ rows.T @ rows
-            rows = torch.cat([rows, torch.linalg.svd(rest, full_matrices=False)[2]])[: self.rank]
-        return rows.to(self._mean).expand(self.rows, -1, -1)
+            _, values, rows = torch.linalg.svd(rows.double(), full_matrices=False)
+            values = values[: self.rank] ** 2
+            values = values[values > RELATIVE**2 * values[:1]]
+            rows = rows[: len(values)].to(self._mean)
+            rows = rows.expand(self.rows, -1, -1)
+            return LowRank(base, rows, values.expand(self.rows, -1)), rows
+        few = self.step.operator.m <= self.rank
+        count = min(self.rank, n) - (self.step.operator.m if few else 0)
+        g = torch.Generator().manual_seed(PROBES)
+        rows = torch.randn(max(count, 0), n, generator=g, dtype=torch.float64).to(self._mean)
+        asked = (rows * base.variance.flatten()).expand(self.rows, -1, -1)
+        vectors = self._probes(base, asked)
+        return LowRank(base, vectors, torch.zeros_like(vectors[..., 0], dtype=torch.float64)), asked
 
     def _base(self, sigma: Tensor) -> Covariance:
         """B at one level, with a variance for each coefficient."""

@@ -87,9 +87,11 @@ def test_all_directions_give_the_covariance_of_the_denoiser():
     exact = denoiser.surrogate(sigma)
     wrong = Covariance(exact.basis, exact.variance * torch.linspace(0.3, 3.0, 6, dtype=F64))
     _, pull = denoiser.vjp(torch.zeros(2, 6, dtype=F64), sigma)
-    found = refined(pull, sigma, wrong, torch.eye(6, dtype=F64).expand(2, 6, 6))
+    found, excess = refined(pull, sigma, wrong, torch.eye(6, dtype=F64).expand(2, 6, 6))
     columns = torch.stack([found.apply(row.expand(2, 6)) for row in torch.eye(6, dtype=F64)], 2)
     torch.testing.assert_close(columns, exact.variance.diag().expand(2, 6, 6), **EXACT)
+    truth = (exact.variance - wrong.variance).diag() / wrong.variance.sqrt()
+    torch.testing.assert_close(excess.mT @ excess, (truth.T @ truth).expand(2, 6, 6), **EXACT)  # the same up to a turn
 
 
 def test_directions_between_modes_are_found_and_kept_along_the_path():
