@@ -141,8 +141,7 @@ def posterior(
 ) -> "xr.Dataset":
     """Samples p(fields | sensors) as a weighted ensemble.
 
-    Under `accelerate launch` (with an Accelerator made before the call) the processes share out the network's work, and
-    each returns the same ensemble.
+    Under `accelerate launch` (with an Accelerator made before) processes share the network's work and return the same.
 
     Arguments:
         prior: a Prior, the name of a shipped one, or its folder.
@@ -150,13 +149,11 @@ def posterior(
         method: mmps (moment matching; the default), smc (twisted, weighted), any other leaf of configs/posterior, a
             PosteriorMethod of your own, or auto, which picks by the problem and says which and why in attrs["choice"].
         members: ensemble size K.
-        steps: noise levels: one network call each for smc and, with a nearly Gaussian prior, mmps; some six for mmps
-            elsewhere.
+        steps: noise levels: one network call each with a nearly Gaussian prior; some six for mmps elsewhere.
         seed: of the member streams; the same seed gives the same ensemble.
         starts: first frame of each window; by default windows follow one another from the first observation's hour.
         progress: show a progress bar.
-        batch_rows: at most so many members pass through the network at once: the same numbers in less memory, in more
-            time where the method passes backward.
+        batch_rows: at most so many members pass through the network at once: the same in less memory and more time.
         options: arguments of the method, for example covariance="jacobian".
     Returns:
         The fields with dims (realization, time, *space), log_weight and weight (realization, time), ess (time), and the

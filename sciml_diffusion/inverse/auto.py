@@ -180,7 +180,7 @@ def candidates(sigmas: Tensor, facts: Facts, few: int = 8, evidence: bool = Fals
 
 
 def pooled(sigmas: Tensor, facts: Facts) -> list[Candidate]:
-    """Moment-matched SMC with many particles for each member, and with one."""
+    """Moment-matched SMC with many particles for each member, and with one; sigmas of shape (n + 1,)."""
     why = f"only {facts.sensors} sensors and a prior of many modes: weights choose between them exactly"
     found = []
     for pool in (max(POOL, -(-PARTICLES // facts.members)), 1):
