@@ -23,9 +23,9 @@ class EnKG(PosteriorMethod):
     `conditional`: x = D + e, e ~ N(0, E), is conditioned on y by perturbed observations, with the slope H that ridge
     regression of (A(D + e) - A(D - e)) / 2 on e finds over the members of a window, and its prediction error Q:
     x += E H^T (H E H^T + Q + R)^{-1} (y + r - A(x)), r ~ N(0, R); then the exact bridge to the next level. The ridge
-    is the one with the least generalised cross-validation. Two evaluations of A for each level and member. For a
-    Gaussian prior, a linear A and more members than dimensions this is a draw from the posterior; elsewhere one slope
-    serves all members of a window. A denoiser that states no E gets an isotropic one, from the spread of the members.
+    is the one with the least generalised cross-validation; more `probes` e for each member make H better. For a
+    Gaussian prior, a linear A and more probes in all than dimensions this is a draw from the posterior; elsewhere one
+    slope serves all members of a window, and what is wrong with it is common to them. A denoiser that states no E gets an isotropic one, from the spread of the members.
 
     `published`: twice for each level, x_j -= lambda / |C|_F sum_k C_jk (x_k - mean), C_jk = <A(u_j) - y, A(u_k) -
     mean> / K in units of the noise, u the end of the flow from x in min(1 + steps left // 8, 20) Euler steps; then one
@@ -40,19 +40,22 @@ class EnKG(PosteriorMethod):
     Arguments:
         sigmas: noise grid, ending in 0, with shape (n + 1,).
         update: "conditional" or "published".
+        probes: pairs of evaluations of A for each level and member, from which "conditional" learns the slope.
         length: lambda, for "published".
 
     Raises:
-        ValueError: another update.
+        ValueError: another update, or probes < 1.
     """
 
     needs = "forward"
 
-    def __init__(self, sigmas: Tensor, update: str = "conditional", length: float = 2.0):
+    def __init__(self, sigmas: Tensor, update: str = "conditional", probes: int = 4, length: float = 2.0):
         super().__init__(sigmas)
         if update not in UPDATES:
             raise ValueError(f"update must be one of {', '.join(UPDATES)}; got {update!r}")
-        self.update, self.length = update, length
+        if probes < 1:
+            raise ValueError(f"probes must be >= 1; got {probes}")
+        self.update, self.probes, self.length = update, probes, length
 
     def run(
         self, denoiser: Denoiser, observation: Observation, streams: MemberStreams, callback: Callable[[int], None]
@@ -68,12 +71,12 @@ class EnKG(PosteriorMethod):
             x_t = denoiser.start(levels[0][1], streams)
         else:
             mean = denoiser.prior_mean().to(streams.dtype).expand(streams.rows, *denoiser.event)
-            x = conditioned(mean, prior, mean.new_ones(len(observation.y)), observation, streams)
+            x = conditioned(mean, prior, mean.new_ones(len(observation.y)), self.probes, observation, streams)
             x_t = x + levels[0][1] * streams.normal(denoiser.event)
         for n, ((_, sigma_t), (low, sigma_s)) in enumerate(zip(levels, levels[1:], strict=False)):
             mean = denoiser(x_t, sigma_t)
             covariance, factor = stated_or_isotropic(denoiser, x_t, sigma_t, len(observation.y))
-            x = conditioned(mean, covariance, factor, observation, streams)
+            x = conditioned(mean, covariance, factor, self.probes, observation, streams)
             x_t = bridge(x_t, x, sigma_t, sigma_s, streams) if low > 0 else x
             callback(n + 1)
         return x_t
@@ -119,23 +122,29 @@ def stated_or_isotropic(denoiser: Denoiser, x_t: Tensor, sigma: Tensor, windows:
 
 
 def conditioned(
-    mean: Tensor, covariance: Covariance, factor: Tensor, observation: Observation, streams: MemberStreams
+    mean: Tensor, covariance: Covariance, factor: Tensor, probes: int, observation: Observation, streams: MemberStreams
 ) -> Tensor:
     """Draws x ~ N(mean, E) given y by perturbed observations, with one slope of A for each window: shape (N, *event).
 
     Arguments:
         mean: with shape (N, *event).
         covariance, factor: E for window b is the covariance times the factor b, of shape (B,).
+        probes: pairs of evaluations of A for each member, the first of which makes x.
         observation: B windows, N = B K.
         streams: N rows.
     """
     windows, event = len(observation.y), mean.shape[1:]
     root = factor.sqrt().repeat_interleave(len(mean) // windows).reshape(-1, *(1,) * len(event))
-    e = root * covariance.sqrt(streams.normal(event))
+    pairs = []
+    for _ in range(probes):
+        e = root * covariance.sqrt(streams.normal(event))
+        above, below = observation.operator(torch.cat([mean + e, mean - e])).chunk(2)
+        pairs.append((e, (above - below) / 2, above))
+    e, _, above = pairs[0]
     x = mean + e
-    above, below = observation.operator(torch.cat([x, mean - e])).chunk(2)
     residual, std = observation.noise.local(observation.repeat(len(x) // windows).to(above), above)
-    steps, seen, scale = (v.reshape(windows, -1, v[0].numel()) for v in (e, (above - below) / 2, std))
+    steps, seen = (torch.cat([_grouped(pair[i], windows) for pair in pairs], 1) for i in (0, 1))
+    scale = _grouped(std, windows)
     slope, error = regression(steps, seen, scale.mean(1, keepdim=True))
     m = slope.shape[1]
     spread = factor[:, None, None] * covariance.apply(slope.reshape(-1, *event)).reshape(windows, m, -1)  # H E
@@ -144,6 +153,11 @@ def conditioned(
     innovation = residual + std * streams.normal((m,))
     w = torch.linalg.solve(total, innovation.reshape(windows, -1, m, 1))[..., 0]
     return x + (w @ spread).reshape(x.shape)
+
+
+def _grouped(v: Tensor, windows: int) -> Tensor:
+    """Rows by window, flattened: shape (B K, ...) -> (B, K, n)."""
+    return v.reshape(windows, len(v) // windows, -1)
 
 
 def regression(x: Tensor, g: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
