@@ -191,3 +191,33 @@ def test_parts_of_the_covariance_of_a_mixture_add_up():
     total = denoiser.within(infinity).apply(torch.eye(8, dtype=F64)) + denoiser.between().T @ denoiser.between()
     torch.testing.assert_close(total, torch.eye(8, dtype=F64) + (centred.T * w) @ centred, **EXACT)
     assert CLOSED_FORMS["mixture-varied"]().within(infinity) is None  # modes of different covariances share none
+
+
+@pytest.mark.parametrize("rank", [0, 1, 2])
+def test_evidence_is_that_of_the_paths_prior_however_coarse(rank):
+    """Weights are exact for the chain of kernels P: its evidence by plain averaging of N(y; A x, R) over its own draws.
+
+    Five steps and too few directions make a chain far from the mixture; its draws come from data without information.
+    """
+    problem, members = gmm(8, 1, 0), 6000
+    a, y = problem.observation.operator, problem.observation.y + 6.0
+    data = Observation(a, y, torch.full((1,), 4.0, dtype=F64))
+    method = GaussianSurrogateSMC(karras_sigmas(5, 1.0, 60.0), trigger=0.0, rank=rank)
+    blind = Observation(a, y, torch.full((1,), 1e7, dtype=F64))
+    prior = method.sample(problem.denoiser, blind, MemberStreams(0, [0], range(members), F64)).x[0]
+    likelihood = data.log_likelihood(prior).exp()
+    error = float(likelihood.std() / likelihood.mean()) / members**0.5
+    ensemble = method.sample(problem.denoiser, data, MemberStreams(1, [0], range(members), F64))
+    weight_error = float(ensemble.log_weights.exp().std() / ensemble.log_weights.exp().mean()) / members**0.5
+    found = float(ensemble.diagnostics["log_evidence"][0])
+    assert abs(found - float(likelihood.mean().log())) < 4 * (error**2 + weight_error**2) ** 0.5  # standard errors
+
+
+def test_a_pool_is_thinned_to_the_members():
+    problem = gmm(8, 1, 0)
+    streams = MemberStreams(0, [0], range(50), F64)
+    method = GaussianSurrogateSMC(problem.sigmas(20), rank=8, pool=3)
+    ensemble = method.sample(problem.denoiser, problem.observation, streams)
+    assert ensemble.x.shape == (1, 50, 8) and (ensemble.log_weights == 0).all()
+    with pytest.raises(ValueError, match="pool must be at least 1"):
+        GaussianSurrogateSMC(problem.sigmas(20), pool=0)
