@@ -73,5 +73,5 @@ class GaussianSurrogateSMC(PosteriorMethod):
             callback(n + 1)
         x = path.finish(state, *path.noise(streams)[:2])
         if self.pool > 1:
-            x = x[population.thin(members, streams)]
+            x = x[population.thin(members, streams, x)]
         return x, population.log_weights, population.diagnostics()

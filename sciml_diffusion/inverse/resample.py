@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ..samplers.streams import MemberStreams
+from .ordering import tree_order
 
 
 def systematic(weights: Tensor, u: Tensor, members: int | None = None) -> Tensor:
@@ -65,10 +66,17 @@ class Population:
         self.resamplings = self.resamplings + low[:, 0]
         return (ancestors + members * torch.arange(windows, device=weights.device)[:, None]).flatten()
 
-    def thin(self, members: int, streams: MemberStreams) -> Tensor:
-        """Keeps so many particles of each family, of equal weight; returns their rows, with shape (B * members,)."""
+    def thin(self, members: int, streams: MemberStreams, x: Tensor) -> Tensor:
+        """Keeps so many particles of each family, of equal weight; returns their rows, with shape (B * members,).
+
+        Arguments:
+            members: number that is kept.
+            streams: for the one uniform number of each family.
+            x: particles, with shape (B K, *event); they are taken in the order of `tree_order`.
+        """
         windows, particles = self.shape
-        kept = systematic(self._weights(), streams.shared_uniform(), members)
+        order = torch.stack([tree_order(family) for family in x.unflatten(0, self.shape)])
+        kept = order.gather(1, systematic(self._weights().gather(1, order), streams.shared_uniform(), members))
         self.log_evidence = self.log_evidence + self._log_mean()
         self.roots, self.shape = self.roots.gather(1, kept), (windows, members)
         self.log_weights = torch.zeros(self.shape, dtype=torch.float64, device=kept.device)

@@ -78,7 +78,7 @@ class MomentMatchedSMC(PosteriorMethod):
         population.reweight(isotropic.log_prob(mean, within) - log_h)
         x = isotropic.draw(mean, within, streams)
         if self.pool > 1:
-            x = x[population.thin(members, streams)]
+            x = x[population.thin(members, streams, x)]
         return x, population.log_weights, population.diagnostics()
 
 
