@@ -38,6 +38,10 @@ class Event:
                     f"the function of an event must return shape ({len(x)},) for x of shape {tuple(x.shape)}; "
                     f"it returned {tuple(value.shape)}"
                 )
+            if not value.requires_grad:
+                raise ValueError(
+                    "the function of an event must be one that torch can differentiate; this one cuts x off"
+                )
             (slope,) = torch.autograd.grad(value.sum(), x)
         return value.detach() - self.level, slope
 
@@ -124,7 +128,7 @@ class EventGuided(Denoiser):
     not all lie in E, and are not weighted: see `EventSMC`.
 
     Arguments:
-        denoiser: of the prior, or of a posterior (`MomentMatched`).
+        denoiser: of the prior, or of a posterior (`MomentMatched`), which states no spread: take more steps then.
         event: E.
         rounds: planes laid to the edge of E, see `chance`.
     """

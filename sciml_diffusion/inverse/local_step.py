@@ -93,7 +93,7 @@ class LocalStep:
         u = move = torch.zeros_like(mean)  # move: x - D = V u
         tilted = tilt * seen.root  # the noise's std does not depend on x where eps is given
         cost = self._cost(seen, tilted, u, move)
-        aim = self._aim(seen, tilt, move, covariance)
+        aim = self._solve(seen, seen.white - tilt, covariance)
         share = torch.ones_like(cost)
         log_joint = seen.log_likelihood
         for n in range(self.rounds):
@@ -106,7 +106,8 @@ class LocalStep:
             cost, share = torch.where(taken, new, cost), torch.where(taken, 1.0, SHORTER * share)
             log_joint = torch.where(taken, seen.log_likelihood - 0.5 * dot(u_new, move_new), log_joint)
             if n < self.rounds - 1:
-                aim_new = self._aim(seen, tilt, move_new, covariance)
+                wanted = seen.white - tilt + seen.root * seen.slope(move_new).to(move)
+                aim_new = self._solve(seen, wanted, covariance)  # from the place tried; of use where it was taken
                 aim = tuple(pick(taken, one, old) for one, old in zip(aim_new, aim, strict=True))
         return Fit(mean + move, u, log_joint)
 
@@ -156,11 +157,6 @@ class LocalStep:
         """What the rounds lower, float64, with shape (N,); infinite where it is not a number."""
         cost = -seen.log_likelihood + (tilted * seen.h).double().sum(1) + 0.5 * dot(u, move)
         return cost.nan_to_num(nan=math.inf, posinf=math.inf)
-
-    def _aim(self, seen: Look, tilt: Tensor | float, move: Tensor, covariance: Product) -> tuple[Tensor, Tensor]:
-        """The mode of the problem linearised at D + move: its u and V u."""
-        wanted = seen.white - tilt + seen.root * seen.slope(move).to(move)
-        return self._solve(seen, wanted, covariance)
 
     def _solve(self, seen: Look, wanted: Tensor, covariance: Product) -> tuple[Tensor, Tensor]:
         """u = H^T p w and V u, where (1 + p H V H^T p) w is wanted, with shape (N, m)."""

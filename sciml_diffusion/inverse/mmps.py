@@ -19,7 +19,8 @@ class MMPS(PosteriorMethod):
     Takes any observation that can be differentiated; see `LocalStep` for data that bend. With covariance="surrogate" it
     is the Gaussian-covariance twist: one pass through the network for each step. Exact for a Gaussian prior and linear
     data with the ancestral sampler and the surrogate covariance, at any number of steps; an approximation elsewhere,
-    whose error more members do not mend: see `TwistedSMC`.
+    whose error more members do not mend: see `TwistedSMC`. With the jacobian a step costs up to iterations + 2 passes,
+    or 1 + rounds (iterations + 1) where the data bend.
 
     Arguments:
         sigmas: noise grid, ending in 0, with shape (n + 1,).

@@ -4,13 +4,14 @@ import math
 
 import pytest
 import torch
-from analytic import F64, gmm2, small_gaussian
+from analytic import F64, Kriging, gmm2, small_gaussian
 from scipy import stats
 
 from sciml_diffusion.denoisers.basis import IdentityBasis
 from sciml_diffusion.denoisers.gaussian import GaussianDenoiser
 from sciml_diffusion.inverse.event_smc import EventSMC
 from sciml_diffusion.inverse.events import Event, EventGuided, chance
+from sciml_diffusion.inverse.guidance import MomentMatched
 from sciml_diffusion.samplers.grids import karras_sigmas
 from sciml_diffusion.samplers.sde import Ancestral
 from sciml_diffusion.samplers.streams import MemberStreams
@@ -140,8 +141,22 @@ def test_an_impossible_event_is_said_to_be_so():
     assert found["probability"] == 0
 
 
+def test_event_under_a_posterior():
+    denoiser, observation = small_gaussian()
+    truth = Kriging(denoiser, observation)
+    level = float(A @ truth.mean) + stats.norm.isf(0.1) * float(A @ truth.covariance @ A) ** 0.5
+    guided = MomentMatched(denoiser, observation)
+    ensemble = EventSMC(karras_sigmas(80, 0.02, 5.0)).sample(guided, Event(lambda x: x @ A, level), _streams(6, 60))
+    found, error = ensemble.diagnostics["probability"], ensemble.diagnostics["standard_error"]
+    # the sampler of a posterior states no spread of its steps, and 80 of them lose some of the tail
+    assert abs(found - 0.1) < 0.015 + 3 * error and error < 0.01
+
+
 def test_what_does_not_fit_is_refused():
     denoiser, event = _half_space(0.1)
+    with pytest.raises(ValueError, match="can differentiate"):
+        cut = Event(lambda x: x.detach().sum(1), 0.0)
+        EventSMC(karras_sigmas(5, 0.1, 5.0)).sample(denoiser, cut, _streams(2, 10))
     with pytest.raises(ValueError, match="at least 2 independent families"):
         EventSMC(karras_sigmas(5, 0.1, 5.0)).sample(denoiser, event, _streams(1, 10))
     with pytest.raises(ValueError, match="end in 0"):
