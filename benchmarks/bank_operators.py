@@ -15,6 +15,7 @@ from sciml_diffusion.physics.elliptic.flux_form import diagonal, differences
 from sciml_diffusion.physics.grid import Grid
 
 BURGERS_POINTS, DARCY_POINTS = 64, 32
+LARGEST = 30.0  # of |log a|
 CHUNK = 1024  # rows that are differentiated together
 
 
@@ -75,6 +76,8 @@ class BurgersSensors(Operator):
 class DarcySensors(Operator):
     """Pressure at some cells for the permeability exp(x): x of shape (N, 1, 32, 32) to (N, sensors).
 
+    Not a number where |x| > 30, where the equations cannot be solved in double precision.
+
     Arguments:
         rows, columns: of the sensors' cells.
         source: right-hand side.
@@ -89,11 +92,15 @@ class DarcySensors(Operator):
         self.solver = Darcy(self.grid, source, no_flow=no_flow)
 
     def __call__(self, x: Tensor) -> Tensor:
+        solvable = (x.flatten(1).abs() <= LARGEST).all(1)
+        x = torch.where(solvable.reshape(-1, 1, 1, 1), x, 0.0)
         u = self.solver.solve(x.exp().reshape(-1, 1, *self.grid.sizes), check=False)
-        return u[:, 0][:, self.rows, self.columns]
+        return torch.where(solvable[:, None], u[:, 0][:, self.rows, self.columns], torch.nan)
 
     def at(self, x: Tensor) -> tuple[Tensor, DenseRows]:
         """A(x) with shape (N, m), and dA/dx: one factorisation for each row, solved for the source and every sensor."""
+        solvable = (x.flatten(1).abs() <= LARGEST).all(1)
+        x = torch.where(solvable.reshape(-1, 1, 1, 1), x, 0.0)
         faces = self.solver.transmissibilities(x.double().exp().reshape(-1, 1, *self.grid.sizes))
         source = torch.as_tensor(self.solver.source, dtype=torch.float64).expand(1, *self.grid.sizes)
         unit = torch.zeros(self.m, *self.grid.sizes, dtype=torch.float64)
@@ -105,7 +112,7 @@ class DarcySensors(Operator):
             again = x.detach().double().repeat_interleave(self.m, 0).requires_grad_()
             faces = self.solver.transmissibilities(again.exp().reshape(-1, 1, *self.grid.sizes))
             (rows,) = torch.autograd.grad(faces, again, slopes)
-        seen = u[:, 0][:, self.rows, self.columns].to(x)
+        seen = torch.where(solvable[:, None], u[:, 0][:, self.rows, self.columns], torch.nan).to(x)
         return seen, DenseRows(rows.reshape(len(x), self.m, -1).to(x), self.event)
 
 

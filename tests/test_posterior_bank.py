@@ -67,6 +67,16 @@ def test_operators_and_their_dense_derivatives(name):
     torch.testing.assert_close(dense(v), slope(v), rtol=0, atol=1e-10)
 
 
+def test_what_cannot_be_solved_is_not_a_number_and_harms_no_other_row():
+    operator = bank_cases.CASES["darcy-49"]().observation.operator
+    x = torch.zeros(3, *operator.event, dtype=F64)
+    x[1], x[2, 0, 0, 3, 3] = 200.0, torch.nan
+    value, dense = operator.at(x)
+    for seen in (operator(x), value):
+        assert seen[0].isfinite().all() and seen[1:].isnan().all()
+    assert dense.matrices[0].isfinite().all()
+
+
 class _Streams:
     def __init__(self, rows):
         self.rows = rows

@@ -25,7 +25,8 @@ class EnKG(PosteriorMethod):
     x += E H^T (H E H^T + Q + R)^{-1} (y + r - A(x)), r ~ N(0, R); then the exact bridge to the next level. The ridge
     is the one with the least generalised cross-validation; more `probes` e for each member make H better. For a
     Gaussian prior, a linear A and more probes in all than dimensions this is a draw from the posterior; elsewhere one
-    slope serves all members of a window, and what is wrong with it is common to them. A denoiser that states no E gets an isotropic one, from the spread of the members.
+    slope serves all members of a window, and what is wrong with it is common to them. A denoiser that states no E gets
+    an isotropic one, from the spread of the members.
 
     `published`: twice for each level, x_j -= lambda / |C|_F sum_k C_jk (x_k - mean), C_jk = <A(u_j) - y, A(u_k) -
     mean> / K in units of the noise, u the end of the flow from x in min(1 + steps left // 8, 20) Euler steps; then one
