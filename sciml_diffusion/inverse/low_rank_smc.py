@@ -16,8 +16,9 @@ class GaussianSurrogateSMC(PosteriorMethod):
     """Twisted SMC with a surrogate N(D, E_t) of x | x_t, E_t = B_sigma + rank q, for many sensors.
 
     B_sigma is what the denoiser states for all x_t (`within`: of a Gaussian or a trained network its surrogate, of a
-    mixture the covariance within a mode). The q directions of each member come from products with the denoiser's own
-    derivative, sigma^2 J - B_sigma, by subspace iteration along the path (`low_rank.refined`).
+    mixture the covariance within a mode). Each member adds what sigma^2 J, the denoiser's own covariance, has beyond it
+    in q directions: those between the modes, where the denoiser knows them (`between`); else all that the data see, if
+    that is at most q, and directions found by subspace iteration with sigma^2 J - B from level to level.
 
     Prior kernel P(x_s | x_t) = N(m, v I + c^2 E_t), m = x_t + c (D_t - x_t), c = 1 - sigma_s^2/sigma_t^2,
     v = sigma_s^2 c; twist h_t = N(y; A D_t, R + A E_t A^T); proposal P h, drawn by perturb-and-solve. The weight,
