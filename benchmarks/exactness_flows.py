@@ -22,6 +22,7 @@ from sciml_diffusion.samplers.streams import MemberStreams
 EXACT = 20
 FORMS = {
     "afdps": {},
+    "afdps-g4": {"g2": 4.0},
     "afdps-g8": {"g2": 8.0},
     "afdps-c0.5": {"g2": 1.0},
     "afdps-langevin": {"g2": 0.0, "langevin": 3},
@@ -82,7 +83,7 @@ def rows(report: Report, quick: bool, seed: int) -> None:
         warnings.simplefilter("ignore")  # collapse is in the row, as roots and family_ess
         for members, steps, repeats in plan:
             small = members == 1000
-            for form in FORMS if small else ("afdps", "afdps-g8", "afdps-c0.5"):
+            for form in FORMS if small else ("afdps", "afdps-g4", "afdps-g8"):
                 posterior_row(report, problem, form, members, steps, [seed + 1000 + s for s in range(repeats)])
         annealed_row(report, problem, 1000 if quick else 4000, 100 if quick else 400, seed)
 

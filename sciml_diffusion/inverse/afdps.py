@@ -9,7 +9,7 @@ from ..observations.observation import Observation
 from ..samplers.streams import MemberStreams
 from .base import PosteriorMethod
 from .carry import POTENTIALS, make_potential
-from .flow import Moves, WeightedFlow
+from .flow import WeightedFlow, moves_for
 from .gaussian_step import GaussianStep, IsotropicStep
 from .power_prior import PowerPrior
 from .resample import Population
@@ -34,7 +34,7 @@ class AFDPS(PosteriorMethod):
 
     Arguments:
         sigmas: noise grid, ending in 0, with shape (n + 1,).
-        g2: g^2; more noise mixes better, and asks for more steps.
+        g2: g^2; more noise mixes better, and asks for more steps: None takes what the grid allows, 4 for 100 steps.
         c: guidance; None takes g^2 / 2.
         potential: "heat", "denoised", "tempered", "constant", or "auto": heat or denoised.
         gamma: of the tempered and denoised potentials, in units of 1 / x; None reads it off A.
@@ -50,7 +50,7 @@ class AFDPS(PosteriorMethod):
     def __init__(
         self,
         sigmas: Tensor,
-        g2: float = 4.0,
+        g2: float | None = None,
         c: float | None = None,
         potential: str = "auto",
         gamma: float | None = None,
@@ -62,7 +62,7 @@ class AFDPS(PosteriorMethod):
             raise ValueError(f"potential must be one of {', '.join(POTENTIALS)}; got {potential!r}")
         if gamma is not None and not gamma >= 0:
             raise ValueError(f"gamma must be >= 0; got {gamma}")
-        self.moves = Moves(g2, 0.5 * g2 if c is None else c, langevin)
+        self.moves = moves_for(sigmas, g2, c, langevin)
         self.potential, self.gamma, self.trigger = potential, gamma, trigger
 
     def run(

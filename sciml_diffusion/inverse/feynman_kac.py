@@ -13,7 +13,7 @@ from ..samplers.sde import Ancestral
 from ..samplers.streams import MemberStreams
 from .base import CountedDenoiser, check_needs, counted
 from .carry import make_potential
-from .flow import Moves, WeightedFlow
+from .flow import WeightedFlow, moves_for
 from .potentials import Flat
 from .power_prior import PowerPrior
 from .resample import Population
@@ -40,7 +40,7 @@ class FeynmanKac:
     Arguments:
         sigmas: noise grid, ending in 0, with shape (n + 1,); its first level far above the scale of the priors.
         powers: b_i, one for each prior, with a sum > 0.
-        g2: g^2; more noise mixes better, and asks for more steps.
+        g2: g^2; more noise mixes better, and asks for more steps: None takes what the grid allows, 4 for 100 steps.
         potential, gamma: of data; see `AFDPS`.
         langevin: Langevin steps at each level.
         trigger: share of K below which a family is resampled; 0 never resamples.
@@ -53,13 +53,17 @@ class FeynmanKac:
         self,
         sigmas: Tensor,
         powers: Sequence[float],
-        g2: float = 4.0,
+        g2: float | None = None,
         potential: str = "auto",
         gamma: float | None = None,
         langevin: int = 0,
         trigger: float = 0.5,
     ):
-        self.sigmas, self.powers, self.moves = Ancestral(sigmas).sigmas, list(powers), Moves(g2, 0.5 * g2, langevin)
+        self.sigmas, self.powers, self.moves = (
+            Ancestral(sigmas).sigmas,
+            list(powers),
+            moves_for(sigmas, g2, None, langevin),
+        )
         self.potential, self.gamma, self.trigger = potential, gamma, trigger
 
     @torch.no_grad()

@@ -29,6 +29,7 @@ from .power_prior import Force, PowerPrior
 from .resample import Population
 
 LANGEVIN = 0.5  # step of the corrector in units of tau
+MIXING = 0.6  # g^2 times the share of tau that a step removes: what the integrator takes without a visible error
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,19 @@ class Moves:
     def curved(self) -> bool:
         """Whether V holds the Laplacian of mu."""
         return self.c != 0.5 * self.g2
+
+
+def moves_for(sigmas: Tensor, g2: float | None, c: float | None, langevin: int) -> Moves:
+    """Moves for a grid: g^2 as large as its steps allow, at most 16, where g2 is None; c = g^2/2 where c is None.
+
+    Arguments:
+        sigmas: noise grid, ending in 0, with shape (n + 1,).
+    """
+    if g2 is None:
+        share = 1 - (sigmas[1:-1] / sigmas[:-2]) ** 2
+        g2 = MIXING / float(share.median()) if len(share) else 1.0
+        g2 = min(max(g2, 1.0), 16.0)
+    return Moves(g2, 0.5 * g2 if c is None else c, langevin)
 
 
 def log_weight_rate(moves: Moves, reading: Reading, laplacian: Tensor | float, force: Force) -> Tensor:
