@@ -5,14 +5,16 @@ import torch
 from analytic import F64, Kriging, gmm, grfmix, grfmix_prior, small_gaussian
 from registry import CLOSED_FORMS
 
-from sciml_diffusion.denoisers.basis import MatrixBasis
+from sciml_diffusion.denoisers.basis import IdentityBasis, MatrixBasis
 from sciml_diffusion.denoisers.covariance import Covariance
+from sciml_diffusion.denoisers.gaussian import GaussianDenoiser
 from sciml_diffusion.inverse.low_rank import LowRank, diagonal, refined
 from sciml_diffusion.inverse.low_rank_smc import GaussianSurrogateSMC
 from sciml_diffusion.inverse.low_rank_step import LowRankStep
 from sciml_diffusion.inverse.surrogate_path import SurrogatePath
 from sciml_diffusion.inverse.tsmc import TwistedSMC
 from sciml_diffusion.observations.observation import Observation
+from sciml_diffusion.observations.operators import Matrix
 from sciml_diffusion.samplers.grids import karras_sigmas
 from sciml_diffusion.samplers.streams import MemberStreams
 
@@ -221,3 +223,26 @@ def test_a_pool_is_thinned_to_the_members():
     assert ensemble.x.shape == (1, 50, 8) and (ensemble.log_weights == 0).all()
     with pytest.raises(ValueError, match="pool must be at least 1"):
         GaussianSurrogateSMC(problem.sigmas(20), pool=0)
+
+
+def test_iteration_finds_directions_that_nobody_stated():
+    """A Gaussian of 30 coordinates that states a diagonal covariance, while two directions have far more variance."""
+    g = torch.Generator().manual_seed(4)
+    extra = torch.linalg.qr(torch.randn(30, 2, generator=g, dtype=F64)).Q * torch.tensor([4.0, 3.0], dtype=F64)
+    stated = torch.linspace(0.5, 1.5, 30, dtype=F64)
+    values, vectors = torch.linalg.eigh(stated.diag() + extra @ extra.T)
+    denoiser = GaussianDenoiser(torch.zeros(30, dtype=F64), MatrixBasis(vectors, (30,)), values)
+    a, std = torch.randn(12, 30, generator=g, dtype=F64) / 5, torch.full((12,), 0.3, dtype=F64)
+    x = torch.randn(1, 30, generator=g, dtype=F64) @ (vectors * values.sqrt()).T
+    noise = std * torch.randn(1, 12, generator=g, dtype=F64)
+    observation = Observation(Matrix(a, (30,)), x @ a.T + noise, std)
+    exact, identity = Kriging(denoiser, observation).log_evidence, IdentityBasis()
+    denoiser.surrogate = lambda sigma: Covariance(identity, 1 / (1 / stated + sigma**-2))
+    spread, error = {}, {}
+    for rank in (0, 3):
+        method = GaussianSurrogateSMC(karras_sigmas(20, 0.02, 60.0), trigger=0.0, rank=rank)
+        ensemble = method.sample(denoiser, observation, MemberStreams(0, [0], range(64), F64))
+        spread[rank] = float(ensemble.log_weights.var())
+        error[rank] = abs(float(ensemble.diagnostics["log_evidence"][0]) - exact)
+    assert spread[0] > 1 and spread[3] < 0.15 * spread[0]
+    assert error[3] < 0.2  # 60 is not infinity: the chain begins without what lies along the two directions
