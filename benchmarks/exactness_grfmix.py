@@ -133,7 +133,7 @@ def bed(report: Report, case: str, problems: int, steps: int, ranks: tuple[int, 
 
 def wrong_surrogate(report: Report, quick: bool, seed: int) -> None:
     """grf-64x64 with the surrogate's variance times 1.5 or 0.5 at random in each Fourier mode (right at infinity)."""
-    problem, steps, sweeps = grf(2, 0), 12, 2 if quick else 16
+    problem, steps, sweeps = grf(2, 0), 12, 2 if quick else 6
     denoiser, std = problem.denoiser, problem.posterior.stationary_std()
     g = torch.Generator().manual_seed(5)
     factor = torch.where(torch.randn(denoiser.variance.shape, generator=g, dtype=F64) > 0, 1.5, 0.5)
