@@ -93,14 +93,14 @@ class DarcySensors(Operator):
 
     def __call__(self, x: Tensor) -> Tensor:
         solvable = (x.flatten(1).abs() <= LARGEST).all(1)
-        x = torch.where(solvable.reshape(-1, 1, 1, 1), x, 0.0)
+        x = torch.where(solvable.reshape(-1, 1, 1, 1, 1), x, 0.0)
         u = self.solver.solve(x.exp().reshape(-1, 1, *self.grid.sizes), check=False)
         return torch.where(solvable[:, None], u[:, 0][:, self.rows, self.columns], torch.nan)
 
     def at(self, x: Tensor) -> tuple[Tensor, DenseRows]:
         """A(x) with shape (N, m), and dA/dx: one factorisation for each row, solved for the source and every sensor."""
         solvable = (x.flatten(1).abs() <= LARGEST).all(1)
-        x = torch.where(solvable.reshape(-1, 1, 1, 1), x, 0.0)
+        x = torch.where(solvable.reshape(-1, 1, 1, 1, 1), x, 0.0)
         faces = self.solver.transmissibilities(x.double().exp().reshape(-1, 1, *self.grid.sizes))
         source = torch.as_tensor(self.solver.source, dtype=torch.float64).expand(1, *self.grid.sizes)
         unit = torch.zeros(self.m, *self.grid.sizes, dtype=torch.float64)
