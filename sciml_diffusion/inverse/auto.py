@@ -190,14 +190,14 @@ def pooled(sigmas: Tensor, facts: Facts) -> list[Candidate]:
 
 
 def unweighted(sigmas: Tensor, facts: Facts) -> Candidate:
-    """MMPS for linear data, with the network's derivative where the prior states no covariance for all x_t."""
+    """MMPS for linear data, with the network's derivative where no covariance is stated; sigmas of shape (n + 1,)."""
     if facts.prior == "nearly linear":
         return Candidate("mmps", MMPS(sigmas), 1, "moments are matched without weights")
     return plain(sigmas, facts, "moments are matched with the network's own derivative, without weights")
 
 
 def plain(sigmas: Tensor, facts: Facts, why: str) -> Candidate:
-    """MMPS as it comes: the shared covariance of a nearly linear prior, else the derivative."""
+    """MMPS as it comes, by a nearly linear prior's covariance or the derivative; sigmas of shape (n + 1,)."""
     cost = 1 if facts.prior == "nearly linear" else 2 + PRODUCTS
     return Candidate("mmps", MMPS(sigmas, iterations=PRODUCTS), cost, why)
 
