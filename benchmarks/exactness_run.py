@@ -52,11 +52,12 @@ def run(
 
 def pooled(rows: list[dict]) -> dict:
     """Means over problems; of the errors of the log-evidence the largest."""
-    return {k: max(r[k] for r in rows) if k == "log_evidence_error" else _mean([r[k] for r in rows]) for k in rows[0]}
+    worst = "log_evidence_error"
+    return {k: max(r[k] for r in rows) if k == worst else _mean([r[k] for r in rows]) for k in rows[0]}
 
 
 def interval(errors: list[float], limits: list[float]) -> dict[str, float]:
-    """error_ratio = mean error over mean limit, and its 95 % interval over problems, drawn in pairs with replacement."""
+    """error_ratio = mean error over mean limit, and its 95 % interval over problems, drawn in pairs again and again."""
     e, limit = torch.tensor(errors, dtype=F64), torch.tensor(limits, dtype=F64)
     pick = torch.randint(len(e), (RESAMPLED, len(e)), generator=torch.Generator().manual_seed(0))
     ratios = (e[pick].mean(1) / limit[pick].mean(1)).sort().values

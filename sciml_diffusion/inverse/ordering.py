@@ -1,4 +1,4 @@
-"""An order of particles in which neighbours are alike, so that systematic resampling takes its share of every region."""
+"""An order of particles in which neighbours are alike: systematic resampling then takes its share of every region."""
 
 import torch
 from torch import Tensor
