@@ -19,6 +19,7 @@ _FACADE = {  # name -> module that defines it
     "posterior": "api",
     "sample": "api",
     "score": "api",
+    "verdict": "verdicts",
 }
 
 __all__ = ["__version__", *_FACADE]

@@ -25,11 +25,13 @@ class WindowGroup:
         times: frames of each window, B arrays with shape (T,).
         observation: physical operator (C, T, *S) -> m, y with shape (B, m) and std (m,) in the prior's units, float64;
             None for windows that nothing observes.
+        rows: which rows of the table each window's data are, B arrays with shape (m,); empty for measurements.
     """
 
     index: tuple[int, ...]
     times: tuple[np.ndarray, ...]
     observation: Observation | None
+    rows: tuple[np.ndarray, ...] = ()
 
 
 def bind(table: xr.Dataset, prior, starts: np.ndarray | None = None) -> list[WindowGroup]:
@@ -80,7 +82,7 @@ def bind(table: xr.Dataset, prior, starts: np.ndarray | None = None) -> list[Win
             operator = point_operator(prior.grid, prior.variables, np.arange(prior.window, dtype=np.float64), layout)
             law = law_of(*(part[rows[0]] for part in (kind, limit, std, dof)))
             observation = Observation(operator, torch.from_numpy(y[rows]), law)
-        groups.append(WindowGroup(indices, times, observation))
+        groups.append(WindowGroup(indices, times, observation, tuple(rows)))
     return groups
 
 
