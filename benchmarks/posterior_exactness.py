@@ -7,7 +7,7 @@ error_ratio = sliced W1 over the mean of that of 20 ensembles of exact draws, wi
 one planar mixture, with ensembles of 100 to 20 000 members. grf-64, grf-64x64: Gaussian fields under 5 % point sensors
 of std 0.1, 200 and 64 members; error_ratio = z_rms over that of exact draws; crps_ratio is to the exact posterior.
 grfmix-64x64: see exactness_grfmix.py. Azula's methods run on the same problems where an environment of their own is
-given. Nonlinear data: exactness_nonlinear.py, exactness_lorenz.py; denoisers that were trained on samples of these laws:
+given. Nonlinear data: exactness_nonlinear.py, exactness_lorenz.py; denoisers trained on samples of these laws:
 exactness_trained.py.
 """
 
