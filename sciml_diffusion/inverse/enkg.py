@@ -14,6 +14,9 @@ from ..samplers.streams import MemberStreams
 from .base import PosteriorMethod
 
 UPDATES = ("conditional", "published")
+BENDS = (0.0, 0.3, 1.0, 3.0)  # of the slope from place to place
+PAIRS = 256  # probes of a window from which slopes are learnt
+BLOCK = 2**24  # numbers of slopes held at a time
 RIDGES = 10.0 ** torch.arange(-8.0, 1.0, dtype=torch.float64)  # of the regression, in units of the mean eigenvalue
 
 
@@ -144,16 +147,19 @@ def conditioned(
     e, _, above = pairs[0]
     x = mean + e
     residual, std = observation.noise.local(observation.repeat(len(x) // windows).to(above), above)
-    steps, seen = (torch.cat([_grouped(pair[i], windows) for pair in pairs], 1) for i in (0, 1))
-    scale = _grouped(std, windows)
-    slope, error = regression(steps, seen, scale.mean(1, keepdim=True))
-    m = slope.shape[1]
-    spread = factor[:, None, None] * covariance.apply(slope.reshape(-1, *event)).reshape(windows, m, -1)  # H E
-    shared = spread @ slope.mT + torch.diag_embed(error)
-    total = shared[:, None] + torch.diag_embed(scale**2)
-    innovation = residual + std * streams.normal((m,))
-    w = torch.linalg.solve(total, innovation.reshape(windows, -1, m, 1))[..., 0]
-    return x + (w @ spread).reshape(x.shape)
+    innovation = _grouped(residual + std * streams.normal((above.shape[1],)), windows)
+    scale, places = _grouped(std, windows), _grouped(mean, windows)
+    steps, seen = (torch.stack([_grouped(pair[i], windows) for pair in pairs], 2) for i in (0, 1))
+    slopes = LocalSlopes(places, steps, seen, scale.mean(1))
+    moves = []
+    for part in torch.arange(places.shape[1], device=x.device).split(max(1, BLOCK // (slopes.m * x[0].numel()))):
+        slope = slopes.at(part)
+        rows = covariance.apply(slope.reshape(-1, *event)).reshape(slope.shape)
+        spread = factor[:, None, None, None] * rows  # H E for each member
+        total = spread @ slope.mT + torch.diag_embed(slopes.error[:, None] + scale[:, part] ** 2)
+        w = torch.linalg.solve(total, innovation[:, part, :, None])
+        moves.append((w.mT @ spread)[:, :, 0])
+    return x + torch.cat(moves, 1).reshape(x.shape)
 
 
 def _grouped(v: Tensor, windows: int) -> Tensor:
@@ -161,29 +167,53 @@ def _grouped(v: Tensor, windows: int) -> Tensor:
     return v.reshape(windows, len(v) // windows, -1)
 
 
-def regression(x: Tensor, g: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """Slope H of g on x by ridge regression through the origin, and the variance of its prediction error.
+class LocalSlopes:
+    """Slopes of A at the places D_j of the members, by kernel ridge regression on what their probes e saw.
 
-    H = g^T (x x^T + l)^{-1} x, with the l of `RIDGES` that has the least generalised cross-validation score, sum over
-    outputs of |g - fit|^2 / (mean of 1 - leverage)^2 / K (Golub, Heath and Wahba, Technometrics 21, 1979), which is
-    also the variance of a prediction.
+    H_j = sum_i k_ji a_i e_i^T, k_ji = 1 + kappa <d_j, d_i>, d the places about their mean in units of their spread: a
+    slope that all share, and one that varies linearly from place to place, as it does where A is a quadratic. The
+    a = (k e e^T + l)^{-1} g are those of the kappa and l with the least generalised cross-validation score, sum over
+    outputs of |g - fit|^2 / (mean of 1 - leverage)^2 / count (Golub, Heath and Wahba, Technometrics 21, 1979), which is
+    also the variance of a prediction, `error` with shape (B, m). At most about 256 probes of a window are used.
 
     Arguments:
-        x, g: inputs (B, K, d) and outputs (B, K, m).
-        scale: of the outputs, to compare their errors, with shape (B, 1, m).
-    Returns H with shape (B, m, d), and variances with shape (B, m).
+        places: D, with shape (B, K, d).
+        steps: e, P for each member, with shape (B, K, P, d).
+        seen: g, (A(D + e) - A(D - e)) / 2, with shape (B, K, P, m).
+        scale: of the outputs, to compare their errors, with shape (B, m).
     """
-    members = x.shape[1]
-    u, values, v = torch.linalg.svd(x, full_matrices=False)
-    square = values**2
-    ridges = RIDGES.to(square) * square.mean(1, keepdim=True).clamp_min(torch.finfo(square.dtype).tiny)
-    kept = ridges[:, :, None] / (square[:, None] + ridges[:, :, None])  # share of each direction that is not fitted
-    turned = u.mT @ g
-    unseen = members - values.shape[1]  # directions of the outputs that no slope reaches
-    outside = ((g - u @ turned) ** 2).sum(1, keepdim=True) if unseen else 0.0
-    residual = (kept.sum(2, keepdim=True) + unseen) / members
-    errors = (kept**2 @ turned**2 + outside) / members / residual**2
-    best = (errors / scale**2).sum(2).argmin(1)
-    rows = torch.arange(len(x), device=x.device)
-    fitted = turned * (values / (square + ridges[rows, best][:, None]))[..., None]
-    return fitted.mT @ v, errors[rows, best]
+
+    def __init__(self, places: Tensor, steps: Tensor, seen: Tensor, scale: Tensor):
+        (windows, members, probes, self.m), device = seen.shape, seen.device
+        used = torch.linspace(0, members - 1, min(members, max(2, PAIRS // probes)), device=device).round().long()
+        self.steps, seen = steps[:, used].flatten(1, 2), seen[:, used].flatten(1, 2)
+        apart = places - places.mean(1, keepdim=True)
+        apart = apart / (apart**2).sum(2).mean(1).clamp_min(torch.finfo(apart.dtype).tiny).sqrt()[:, None, None]
+        self.apart, self.nodes = apart, apart[:, used].repeat_interleave(probes, 1)
+        gram = self.steps @ self.steps.mT
+        fits = [self._fit(gram * (1 + kappa * self.nodes @ self.nodes.mT), seen) for kappa in BENDS]
+        alphas, errors = (torch.cat([fit[i] for fit in fits], 1) for i in (0, 1))
+        score = (errors / scale[:, None] ** 2).sum(2)
+        floor = 1e-12 * (seen**2).mean(1).div(scale**2).sum(1, keepdim=True)
+        best = (score <= (1 + 1e-6) * score.amin(1, keepdim=True) + floor).int().argmax(1)  # the first of equals
+        rows = torch.arange(windows, device=device)
+        self.alpha, self.error = alphas[rows, best], errors[rows, best]
+        self.kappa = torch.tensor(BENDS, dtype=seen.dtype, device=device)[best // len(RIDGES)]
+
+    def at(self, members: Tensor) -> Tensor:
+        """H_j of some members (a tensor of their numbers), with shape (B, members, m, d)."""
+        kernel = 1 + self.kappa[:, None, None] * self.apart[:, members] @ self.nodes.mT
+        weights = torch.einsum("bki,bim->bkmi", kernel, self.alpha)
+        return (weights.flatten(1, 2) @ self.steps).unflatten(1, (len(members), self.m))
+
+    @staticmethod
+    def _fit(kernel: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+        """a with shape (B, ridges, count, m) and variances of a prediction (B, ridges, m), for every ridge."""
+        values, vectors = torch.linalg.eigh(kernel)
+        values = values.clamp_min(0)
+        ridges = RIDGES.to(values) * values.mean(1, keepdim=True).clamp_min(torch.finfo(values.dtype).tiny)
+        shrunk = 1 / (values[:, None] + ridges[:, :, None])
+        kept = ridges[:, :, None] * shrunk  # share of each direction that is not fitted
+        turned = vectors.mT @ g
+        errors = kept**2 @ turned**2 / values.shape[1] / kept.mean(2, keepdim=True) ** 2
+        return vectors[:, None] @ (shrunk[..., None] * turned[:, None]), errors

@@ -6,7 +6,7 @@ from analytic import F64, Kriging, gmm2, grf, small_gaussian
 
 from sciml_diffusion.denoisers.basis import MatrixBasis
 from sciml_diffusion.denoisers.gaussian import GaussianDenoiser
-from sciml_diffusion.inverse.enkg import EnKG, flow, regression
+from sciml_diffusion.inverse.enkg import EnKG, LocalSlopes, flow
 from sciml_diffusion.observations.observation import Observation
 from sciml_diffusion.observations.operators import Function
 from sciml_diffusion.samplers.grids import karras_sigmas
@@ -63,17 +63,29 @@ def test_bent_posterior_in_the_plane():
     assert (x.std(0) / std - 1).abs().max() < 0.25
 
 
-def test_regression_is_least_squares_where_it_can_be():
-    """More members than inputs: the slope itself to the smallest ridge where there is no error; else its variance."""
+def test_slopes_are_least_squares_where_they_can_be():
+    """Linear data: the slope itself, to the smallest ridge; with noise, its variance to four standard errors."""
     g = torch.Generator().manual_seed(0)
-    x, slope = torch.randn(2, 400, 5, generator=g, dtype=F64), torch.randn(2, 3, 5, generator=g, dtype=F64)
-    found, error = regression(x, x @ slope.mT, torch.ones(2, 1, 3, dtype=F64))
-    torch.testing.assert_close(found, slope, rtol=0, atol=1e-5)
-    assert error.max() < 1e-10
-    noisy = x @ slope.mT + 0.5 * torch.randn(2, 400, 3, generator=g, dtype=F64)
-    found, error = regression(x, noisy, torch.ones(2, 1, 3, dtype=F64))
-    assert (found - slope).abs().max() < 5 * 0.5 / 20  # five standard errors
-    assert (error / 0.25 - 1).abs().max() < 0.3  # four standard errors of a variance from 400 numbers
+    places, steps = torch.randn(2, 100, 5, generator=g, dtype=F64), torch.randn(2, 100, 4, 5, generator=g, dtype=F64)
+    slope, scale = torch.randn(2, 3, 5, generator=g, dtype=F64), torch.ones(2, 3, dtype=F64)
+    seen = torch.einsum("bmd,bkpd->bkpm", slope, steps)
+    found = LocalSlopes(places, steps, seen, scale)
+    torch.testing.assert_close(found.at(torch.tensor([0, 7]))[:, 1], slope, rtol=0, atol=1e-5)
+    assert found.error.max() < 1e-10
+    noisy = LocalSlopes(places, steps, seen + 0.5 * torch.randn(seen.shape, generator=g, dtype=F64), scale)
+    assert (noisy.at(torch.arange(100)).mean(1) - slope).abs().max() < 5 * 0.5 / 20
+    assert (noisy.error / 0.25 - 1).abs().max() < 0.3
+
+
+def test_slopes_of_a_quadratic_are_those_of_each_place():
+    """A = (x0 x1, x0^2) has the slope (x1, x0; 2 x0, 0): central differences and the fit are exact, up to the ridge."""
+    g = torch.Generator().manual_seed(1)
+    places, steps = torch.randn(1, 50, 2, generator=g, dtype=F64), torch.randn(1, 50, 4, 2, generator=g, dtype=F64)
+    x0, x1, e0, e1 = (v[..., None] if v.ndim == 2 else v for v in (*places.unbind(2), *steps.unbind(3)))
+    found = LocalSlopes(places, steps, torch.stack([x0 * e1 + x1 * e0, 2 * x0 * e0], 3), torch.ones(1, 2, dtype=F64))
+    x0, x1 = places[0].unbind(1)
+    wanted = torch.stack([torch.stack([x1, x0], 1), torch.stack([2 * x0, 0 * x0], 1)], 1)
+    torch.testing.assert_close(found.at(torch.arange(50))[0], wanted, rtol=0, atol=1e-4)
 
 
 def test_published_update_fits_the_data_and_contracts():
