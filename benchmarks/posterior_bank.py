@@ -29,6 +29,7 @@ from sciml_diffusion.baselines.mcmc import WhitenedMCMC
 from sciml_diffusion.ensemble import WeightedEnsemble
 from sciml_diffusion.inverse.catalogue import METHODS
 from sciml_diffusion.leaves import leaf
+from sciml_diffusion.resources import resource_folder
 from sciml_diffusion.samplers.grids import karras_sigmas
 from sciml_diffusion.samplers.streams import MemberStreams
 
@@ -129,19 +130,19 @@ def run(report: common.Report, name: str, methods: list[str], steps: tuple[int, 
                 make = partial(diffusion, method, case, count, streams, limit)
             try:
                 report.add(**head, **row(make, found, floor))
-            except (TooLong, ValueError, TypeError) as error:
-                report.add(**head, skipped=str(error).split(". Methods that take it")[0])
+            except (TooLong, ValueError, TypeError, RuntimeError) as error:
+                report.add(**head, skipped=f"{type(error).__name__}: {error}".split(". Methods that take it")[0])
                 break
 
 
-def keep(report: common.Report) -> None:
-    """Puts the rows of the file that is there before those of this run, but for what this run has done again."""
+def merged(report: common.Report) -> list[dict]:
+    """The rows of this run and those of the file that is there, but for what this run has done again."""
     path = common.RESULTS / f"{report.name}{'-quick' if report.quick else ''}.json"
     old = json.loads(path.read_text())["rows"] if path.exists() else []
     done = {(r["case"], r["method"], r["steps"]) for r in report.rows}
     rows = [r for r in old if (r["case"], r["method"], r["steps"]) not in done] + report.rows
     order = {name: n for n, name in enumerate(CASES)}
-    report.rows = sorted(rows, key=lambda r: (order[r["case"]], r["steps"], r.get("crps_ratio", 1e9)))
+    return sorted(rows, key=lambda r: (order[r["case"]], r["steps"], r.get("crps_ratio", 1e9)))
 
 
 def draw(rows: list[dict], path) -> None:
@@ -182,15 +183,16 @@ def main() -> None:
     asked.add_argument("--keep", action="store_true", help="keep earlier rows of other cases and methods")
     asked.add_argument("--limit", type=float, default=60.0, help="seconds of the processor for one ensemble")
     given = asked.parse_args()
-    shipped = [*METHODS, *VARIANTS, *(["auto"] if "auto" not in METHODS else [])]
-    methods = given.methods or [*BASELINES, *shipped]
+    leaves = {path.stem for path in (resource_folder("configs") / "posterior").glob("*.yaml")}
+    methods = given.methods or [*BASELINES, *METHODS, *VARIANTS, *sorted(leaves - set(METHODS))]
     report = common.Report("posterior_bank", given.quick, given.seed)
     for name in given.cases or (QUICK if given.quick else CASES):
         run(report, name, methods, given.levels or (QUICK_LEVELS if given.quick else LEVELS), given.limit)
-    if given.keep:
-        keep(report)
-    path = report.write()
-    draw(report.rows, path.with_suffix(".png"))
+        own = report.rows
+        report.rows = merged(report) if given.keep else own
+        path = report.write()
+        draw(report.rows, path.with_suffix(".png"))
+        report.rows = own
 
 
 if __name__ == "__main__":
