@@ -243,7 +243,7 @@ def main() -> None:
         study.gaussian(gaussian_fields(study.band.n, seed), members, steps)
     for name in options.cases:
         if name.startswith("burgers"):
-            study.network(burgers(study.band.n, seed, name == "burgers-prior"), 2 if options.quick else 4)
+            study.network(burgers(study.band.n, seed, name == "burgers-prior"), 2 if options.quick else 3)
     if not options.quick:
         report.rows = kept(options.cases) + report.rows
         study.draw()

@@ -11,8 +11,8 @@ cells where the mean lies on the wrong side of a = 7.5; crps in units of the ask
 
 `ours`: the shipped prior with the default method, which takes the anchor's covariance for guidance where the network is
 close to it (Navier-Stokes); `ours_jacobian` takes the network's own there. `kriging`: the prior's Gaussian anchor, with
-one variance for each wave; `sample_oi`: the whole covariance of 2048 training samples; `enkf`: one analysis of 512 of
-them, no localisation. `masked_unet`: trained here on the same 2048 and their symmetries, with the processor seconds of
+one variance for each wave; `sample_oi`: the whole covariance of 1024 training samples; `enkf`: one analysis of 512 of
+them, no localisation. `masked_unet`: trained here on the same 1024 and their symmetries, with the processor seconds of
 training in the row; its spread is point by point. They know nothing of the equation. `exact_law_solver` (forward: draws
 the input from its exact law given the data, then solves: the floor), `level_set_enki` (Darcy inverse: ensemble Kalman
 inversion through the solver; Gauss-Newton has no derivative where the coefficient has two values) and `4d_var`
@@ -65,7 +65,7 @@ class Task:
     def __init__(self, name: str, prior: Prior, train: Tensor, truth: Tensor, options):
         self.name, self.prior, self.train, self.options = name, prior, train, options
         self.law, self.seen, self.asked = TASKS[name]
-        self.layouts = layouts(name, truth, 1 if options.quick else 3, options.seed)
+        self.layouts = layouts(name, truth, 1 if options.quick else 2, options.seed)
 
     def scale(self, values: Tensor, channel: int) -> Tensor:
         """Standardised values of one channel in physical units; any shape."""
@@ -196,11 +196,11 @@ def main() -> None:
     arguments.add_argument("--cases", nargs="*", choices=list(TASKS), default=list(TASKS))
     arguments.add_argument("--members", type=int, default=8)
     arguments.add_argument("--steps", type=int, default=32)
-    arguments.add_argument("--unet-steps", type=int, default=1000)
+    arguments.add_argument("--unet-steps", type=int, default=700)
     options = arguments.parse_args()
     torch.set_num_threads(1)
     report = common.Report("pde_inverse", options.quick, options.seed)
-    train_count, count, steps = (600, 2, 40) if options.quick else (2048, 9, options.unet_steps)
+    train_count, count, steps = (600, 2, 40) if options.quick else (1024, 6, options.unet_steps)
     if options.quick:
         options.members, options.steps = 4, 8
     for name in dict.fromkeys(TASKS[case][0] for case in options.cases):

@@ -120,7 +120,7 @@ def square() -> Grid:
     return Grid.cells((POINTS, POINTS), (1.0, 1.0), ("y", "x"))
 
 
-def darcy_kalman(layout: Layout, scale: Callable, members: int, seed: int, rounds: int = 6) -> Tensor:
+def darcy_kalman(layout: Layout, scale: Callable, members: int, seed: int, rounds: int = 5) -> Tensor:
     """a of a level-set ensemble Kalman inversion of g through the solver: shape (B, K, H, W).
 
     Gauss-Newton has nothing to hold on to here: a does not change with g, but where g crosses 0.
