@@ -54,7 +54,9 @@ def leave_stations_out(
     exact = exact_rows(obs)
     stations = np.unique(obs["station"].values[exact])
     if not 2 <= folds <= len(stations):
-        raise ValueError(f"folds must lie between 2 and the number of stations that report values, {len(stations)}; got {folds}")
+        raise ValueError(
+            f"folds must lie between 2 and the number of stations that report values, {len(stations)}; got {folds}"
+        )
     deal = np.random.default_rng(seed).permutation(len(stations)) % folds
     results = []
     for fold in range(folds):
