@@ -134,3 +134,19 @@ def test_changed_files_and_other_data_are_refused(tmp_path):
         bank.load(case.name, tmp_path)
     with pytest.raises(FileNotFoundError, match="make_posterior_bank.py --cases darcy-16"):
         bank.load("darcy-16", tmp_path)
+
+
+@pytest.mark.skipif("burgers-sparse" not in STORED, reason="the bank has no such case yet")
+def test_the_benchmark_scores_what_fits_and_skips_in_words_what_does_not(monkeypatch):
+    import common
+    import posterior_bank
+
+    monkeypatch.setattr(posterior_bank, "MEMBERS", 8)
+    report = common.Report("posterior_bank", True, 0)
+    posterior_bank.run(report, "burgers-sparse", ["ensemble-kalman", "smc", "dps"], (2,), 60.0)
+    rows = {row["method"]: row for row in report.rows}
+    assert set(rows) == {"reference", "ensemble-kalman", "smc", "dps"}
+    assert 0.97 < rows["reference"]["crps_ratio"] < 1.03  # twenty subsets of eight draws, each within about 0.05
+    assert rows["ensemble-kalman"]["operator_calls"] == 4 and rows["dps"]["network_calls"] == 4
+    assert "needs a linear operator" in rows["smc"]["skipped"] and "crps_ratio" not in rows["smc"]
+    assert rows["dps"]["crps_ratio"] > 1 and rows["dps"]["seconds"] > 0
