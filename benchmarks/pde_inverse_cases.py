@@ -154,11 +154,17 @@ def flow(points: int) -> NavierStokes:
     return NavierStokes(grid, 1e-3, fno_forcing(grid))
 
 
+def torus_waves(law: TorusRandomField, index: Tensor) -> Tensor:
+    """Scaled waves of a law at some points: shape (m, P), w = waves xi."""
+    at = torch.stack([index % POINTS, index // POINTS], 1).to(F64) / POINTS
+    phase = 2 * torch.pi * at @ law.shells.to(F64).T
+    return (torch.stack([phase.cos(), phase.sin()], -1) * law.amplitudes[:, None]).flatten(1)
+
+
 def flow_exact(layout: Layout, scale: Callable, members: int, seed: int) -> Tensor:
     """Last frames, shape (B, K, H, W): draws of the first by kriging with its exact covariance, then the solver."""
-    law, at = TorusRandomField(), torch.stack([layout.index % POINTS, layout.index // POINTS], 1).to(F64) / POINTS
-    phase = 2 * torch.pi * at @ law.shells.to(F64).T
-    rows = (torch.stack([phase.cos(), phase.sin()], -1) * law.amplitudes[:, None]).flatten(1)
+    law = TorusRandomField()
+    rows = torus_waves(law, layout.index)
     y, std = scale(layout.y.to(F64), 0), layout.std * float(scale(torch.ones(1), 0) - scale(torch.zeros(1), 0))
     streams = MemberStreams(seed, range(len(y)), range(members), F64)
     xi = streams.normal((rows.shape[1],))
@@ -170,29 +176,36 @@ def flow_exact(layout: Layout, scale: Callable, members: int, seed: int) -> Tens
     return last.reshape(len(y), members, POINTS, POINTS)
 
 
+def last_frame(modes: int, coarse: int = 24) -> Callable[[Tensor], Tensor]:
+    """The map from the first waves of the initial field, (N, 2 K), to the vorticity at t = 7, (N, 64, 64).
+
+    Solved on coarse x coarse points, which the decay of short waves allows, and carried to 64 x 64 by its waves.
+    """
+    law, solver, half = TorusRandomField(), flow(coarse), coarse // 2
+    grid = torus(coarse)
+
+    def forward(xi: Tensor) -> Tensor:
+        first = law.evaluate(xi.reshape(len(xi), 2 * modes * (modes + 1), 2), grid)[:, None]
+        last = torch.fft.rfft2(solver.solve(first, 7.0, 8, 4, check=False, checkpoint=False)[:, 0, -1])
+        pad = last.new_zeros(len(xi), POINTS - coarse + 1, half)
+        full = torch.cat([last[:, :half, :half], pad, last[:, half + 1 :, :half]], 1)
+        return torch.fft.irfft2(full, s=(POINTS, POINTS)) * (POINTS / coarse) ** 2
+
+    return forward
+
+
 def flow_variational(layout: Layout, scale: Callable, members: int, seed: int, modes: int = 4) -> Tensor:
     """First frames by 4D-Var: the waves with |k_i| <= modes by Gauss-Newton through the solver, with its Laplace law.
 
     Higher waves have decayed by more than exp(-6.9) at t = 7, below the noise; members draw them from the prior.
     Returns shape (B, K, H, W).
     """
-    law, coarse = TorusRandomField(), 24
-    low, solver = 2 * modes * (modes + 1), flow(coarse)
-
-    def forward(xi: Tensor) -> Tensor:
-        first = law.evaluate(xi.reshape(len(xi), low, 2), torus(coarse))[:, None]
-        last = solver.solve(first, 7.0, 8, 4, check=False, checkpoint=False)[:, 0, -1]
-        fine = torch.fft.rfft2(last)[:, :, : coarse // 2]
-        half = coarse // 2
-        pad = fine.new_zeros(len(xi), POINTS - coarse + 1, half)
-        full = torch.cat([fine[:, :half], pad, fine[:, half + 1 :]], 1)
-        return torch.fft.irfft2(full, s=(POINTS, POINTS)) * (POINTS / coarse) ** 2
-
+    law, low = TorusRandomField(), 2 * modes * (modes + 1)
     places = layout.index[:, None]
     operator = Weighted(places, torch.ones(places.shape, dtype=F64), (POINTS, POINTS))
     y, std = scale(layout.y.to(F64), 0), layout.std * float(scale(torch.ones(1), 0) - scale(torch.zeros(1), 0))
     observation = Observation(operator, y, torch.full((SENSORS,), std, dtype=F64))
-    xi, hessian, _ = GaussNewton(forward, 2 * low, iterations=8, tolerance=1e-3, chunk=4).solve(observation)
+    xi, hessian, _ = GaussNewton(last_frame(modes), 2 * low, iterations=8, tolerance=1e-3, chunk=4).solve(observation)
     streams = MemberStreams(seed, range(len(y)), range(members), F64)
     z = streams.normal((2 * len(law.shells),)).reshape(len(y), members, -1)
     upper = torch.linalg.cholesky(hessian).mT
