@@ -245,8 +245,8 @@ def main() -> None:
         if name.startswith("burgers"):
             study.network(burgers(study.band.n, seed, name == "burgers-prior"), 2 if options.quick else 3)
     if not options.quick:
-        report.rows = kept(options.cases) + report.rows
         study.draw()
+        report.rows = kept(options.cases) + report.rows
     report.write()
 
 
