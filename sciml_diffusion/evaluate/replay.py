@@ -39,7 +39,7 @@ def replayed(fields: "xr.Dataset", groups: list, prior, replicates: int, seed: i
     for group in groups:
         count = len(group.index)
         index = torch.from_numpy(places[:, first : first + count])
-        windows = x[index[..., 0, 0], :, index[..., 1]].transpose(2, 3)  # (N, B, T, C, *S) -> (N, B, C, T, *S)
+        windows = x[index[:, :, 0], :, index[:, :, 1]].transpose(2, 3)  # (N, B, T, C, *S) -> (N, B, C, T, *S)
         first += count
         h = group.observation.operator(windows.flatten(0, 1)).double()
         h = h.repeat(copies, 1)

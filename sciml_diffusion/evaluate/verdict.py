@@ -97,15 +97,15 @@ def examine(
     """
     if not layouts and residual is None:
         raise ValueError("nothing to examine: no data that are linear with Gaussian noise, and no residual")
-    own, drawn, sums = {}, {}, None
+    every, sums = {}, None
     if layouts:
         generator = torch.Generator().manual_seed(seed)
-        sums = _Sums(layouts, [layout.innovations.w[None] for layout in layouts])
-        sets = [_drawn(layout, replicates, generator) for layout in layouts]
-        own, drawn = sums.statistics(), _Sums(layouts, sets).statistics()
+        sets = [torch.cat([one.innovations.w[None], _drawn(one, replicates, generator)]) for one in layouts]
+        sums = _Sums(layouts, sets)
+        every = sums.statistics()
     if residual is not None:
-        own, drawn = own | {"residual": residual[0]}, drawn | {"residual": residual[1]}
-    tests, p, score = ranked(own, drawn)
+        every = every | {"residual": torch.cat(residual).to(next(iter(every.values()), residual[0]))}
+    tests, p, score = ranked(every)
     facts = {} if sums is None else sums.facts()
     facts |= {} if residual is None else {"residual": float(residual[0]), "usual": float(residual[1].median())}
     rest = () if sums is None else (sums.biases(), *sums.evidence(), tuple(sums.pit()))
@@ -126,20 +126,20 @@ def said(tests: dict[str, dict[str, float]], p: float, facts: dict) -> str:
     return f"The data contradict the model (p = {p:.2g}): {'; '.join(causes)}."
 
 
-def ranked(own: dict[str, Tensor], drawn: dict[str, Tensor]) -> tuple[dict, float, float]:
+def ranked(every: dict[str, Tensor]) -> tuple[dict, float, float]:
     """p-value of each test, that of the largest test in units of its upper half, and the largest itself.
 
     Those units, the distance from the median to the 90 % point, are taken from data and replicates alike, so that under
     the model all have the same chance to be the largest, and the p-values are exact for any number of replicates.
 
     Arguments:
-        own: statistic by test, with shape (1,): large where data contradict. drawn: the same with shape (N,).
+        every: statistic by test, large where data contradict, of the data and N replicates, with shape (1 + N,).
     """
-    every = torch.stack([torch.cat([own[name], drawn[name]]).double() for name in own])
-    p = (every >= every[:, :1]).double().mean(1)
-    middle, high = every.quantile(torch.tensor([0.5, 0.9], dtype=every.dtype, device=every.device), 1, keepdim=True)
-    largest = ((every - middle) / (high - middle).clamp_min(1e-300)).amax(0)
-    found = {name: {"statistic": float(own[name]), "p": float(p[i])} for i, name in enumerate(own)}
+    table = torch.stack([value.double() for value in every.values()])
+    p = (table >= table[:, :1]).double().mean(1)
+    middle, high = table.quantile(torch.tensor([0.5, 0.9], dtype=table.dtype, device=table.device), 1, keepdim=True)
+    largest = ((table - middle) / (high - middle).clamp_min(1e-300)).amax(0)
+    found = {name: {"statistic": float(table[i, 0]), "p": float(p[i])} for i, name in enumerate(every)}
     return found, float((largest >= largest[0]).double().mean()), float(largest[0])
 
 

@@ -7,6 +7,7 @@ from ..denoisers.base import Denoiser
 from ..samplers.streams import MemberStreams
 
 NODES, FLOOR, POWER = 48, 0.2, 1 / 3
+PILOT = 64  # draws of the prior that choose the levels
 
 
 def deciding_levels(denoiser: Denoiser, sigmas: Tensor, streams: MemberStreams) -> Tensor:
@@ -28,11 +29,11 @@ def deciding_levels(denoiser: Denoiser, sigmas: Tensor, streams: MemberStreams) 
     excess = []
     for sigma in nodes.to(streams.dtype).to(streams.device):
         x_t, signs = denoiser.start(sigma, streams), streams.normal(denoiser.event).sign()
-        _, pull = denoiser.vjp(x_t, sigma)
-        total = (signs * pull(signs)).flatten(1).sum(1) * sigma**2
         within = denoiser.within_variance(x_t, sigma)
         if not within.any():
             return sigmas
+        _, pull = denoiser.vjp(x_t, sigma)
+        total = (signs * pull(signs)).flatten(1).sum(1) * sigma**2
         excess.append(((total - within * x_t[0].numel()) / sigma**2).mean().clamp_min(0))
     density = torch.stack(excess).double().cpu() ** POWER
     mean = density.mean()

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..denoisers.base import Denoiser
 from ..denoisers.wrapped import Chunked
 from ..ensemble import WeightedEnsemble
+from ..observations.innovations import Innovations
 from ..observations.observation import Observation
 from ..observations.windows import WindowGroup
 from ..prior import Prior
@@ -20,6 +21,8 @@ from .base import PosteriorMethod
 from .spread import spread
 
 FAR = 5.0  # standard deviations; under a Gaussian the median is 0.7
+BEYOND = 50.0  # standard deviations of a chi^2: real fields, and far from Gaussian priors, often lie 10 above
+MANY = 2000  # sensors whose covariance is not factored for a warning
 TRACES = ("ess", "roots", "family_ess", "log_evidence")
 
 
@@ -127,10 +130,11 @@ def _sample(
 
 
 def warn_if_implausible(denoiser: Denoiser, observation: Observation) -> None:
-    """Warns where half of the observations lie more than `FAR` standard deviations from what the prior expects.
+    """Warns of data that the prior cannot explain: of wrong units or seasons, or that contradict each other.
 
-    z = (y - A mu) / sqrt(diag(A C A^T) + std^2), with the mean and covariance that the denoiser states, if it does;
-    nothing is said of other laws and operators.
+    Half of the observations lie more than `FAR` standard deviations from what the prior expects; or else z^T S^{-1} z
+    of a window lies more than `BEYOND` of its standard deviations above its mean m, z = y - A mu ~ N(0, S). By the mean
+    and covariance that the denoiser states, if it does; nothing is said of other laws and operators.
 
     Arguments:
         observation: in the space of the denoiser, y with shape (B, m).
@@ -138,14 +142,21 @@ def warn_if_implausible(denoiser: Denoiser, observation: Observation) -> None:
     if not observation.linear_gaussian:
         return
     mean, prior = denoiser.prior_mean(), denoiser.surrogate(torch.full((), torch.inf).to(observation.std))
-    if mean is None or prior is None:
+    if mean is None or prior is None or observation.operator.m > MANY:
         return
-    coefficients = prior.basis(observation.operator.rows(observation.std.dtype, observation.std.device))
-    variance = (coefficients.square() * prior.variance).flatten(1).sum(1) + observation.std**2
-    z = ((observation.y - observation.operator(mean[None].to(observation.y))) / variance.sqrt()).abs()
-    if float(z.median()) > FAR:
+    law = Innovations(observation, mean, prior)
+    far = float((law.residual(law.w) / law.spread).abs().median())
+    excess = float(((law.chi_square(law.w) - law.m) / (2 * law.m) ** 0.5).max())
+    if far > FAR:
         warnings.warn(
-            f"half of the observations lie {float(z.median()):.0f} or more standard deviations from what the prior "
+            f"half of the observations lie {far:.0f} or more standard deviations from what the prior "
             "expects. Check their units, and that this prior speaks of the same season and place.",
+            stacklevel=2,
+        )
+    elif excess > BEYOND:
+        warnings.warn(
+            "the observations contradict the prior or each other: together they are far less likely than their stated "
+            f"noise allows ({excess:.0f} standard deviations of their misfit); sciml_diffusion.verdict(prior, obs) "
+            "says which.",
             stacklevel=2,
         )

@@ -46,6 +46,15 @@ class Innovations:
         """w = U^T R^{-1/2} z, shape (N, m) -> (N, m)."""
         return (z / self.std) @ self.vectors
 
+    def residual(self, w: Tensor) -> Tensor:
+        """z = y - A mu of turned innovations, shape (N, m) -> (N, m)."""
+        return (w @ self.vectors.T) * self.std
+
+    @property
+    def spread(self) -> Tensor:
+        """Standard deviation of each z under the model, sqrt(diag(S)), with shape (m,)."""
+        return self.std * (1 + (self.vectors**2 @ self.values)).sqrt()
+
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Draws of w under the model, with shape (n, m)."""
         noise = torch.randn(n, self.m, generator=generator, dtype=torch.float64).to(self.values)

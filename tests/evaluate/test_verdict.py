@@ -6,16 +6,22 @@ import re
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from analytic import F64, grf_prior, small_gaussian
 from scipy import stats
 
 import sciml_diffusion as sd
+from sciml_diffusion.codecs.standardise import Standardise
+from sciml_diffusion.denoisers.basis import FourierBasis
 from sciml_diffusion.denoisers.gaussian import GaussianDenoiser
+from sciml_diffusion.denoisers.wrapped import Wrapped
 from sciml_diffusion.evaluate.leave_one_out import leave_one_out_pit, pareto
 from sciml_diffusion.evaluate.verdict import Layout, examine, ranked
 from sciml_diffusion.observations.innovations import Innovations
 from sciml_diffusion.observations.observation import Observation
 from sciml_diffusion.observations.operators import Weighted
+from sciml_diffusion.physics.grid import Grid
+from sciml_diffusion.prior import Prior, Variable
 
 INFINITY = torch.tensor(math.inf, dtype=F64)
 EXACT = {"rtol": 1e-9, "atol": 1e-9}  # float64 algebra of small matrices
@@ -121,8 +127,7 @@ def test_contradictory_sensors_are_found():
 
 
 def test_ranks_of_one_test_are_its_p_value():
-    drawn = torch.arange(1.0, 20.0)
-    tests, p, _ = ranked({"a": torch.tensor([18.5])}, {"a": drawn})
+    tests, p, _ = ranked({"a": torch.cat([torch.tensor([18.5]), torch.arange(1.0, 20.0)])})
     assert tests["a"]["p"] == p == 2 / 20
 
 
@@ -163,3 +168,58 @@ def test_the_facade_speaks_of_stations():
     wrong = sd.verdict("era5-uk-t2m", obs, replicates=199)
     assert wrong.contradicts and wrong.p <= fine.p
     assert abs(wrong.stations[str(obs["station"].values[0])]["z"]) > 5
+
+
+def _small_prior(nearly_linear: bool = True):
+    """Periodic fields of 16 points in 4 frames of model time, known in closed form."""
+    k = torch.fft.fftfreq(16, d=1 / 16, dtype=F64)
+    spectrum = (1 + k**2) ** -1.5
+    denoiser = GaussianDenoiser(torch.zeros(1, 4, 16, dtype=F64), FourierBasis(1), spectrum.expand(1, 4, 16))
+    codec = Standardise(torch.zeros(1, 1, 1).double(), torch.ones(1, 1, 1).double(), (1, 4, 16), False)
+    grid = Grid(("x",), (np.arange(16) / 16,), (1.0,))
+    if not nearly_linear:
+        denoiser = _Bent(denoiser)
+    return Prior(denoiser, codec, grid, (Variable("u", "1"),), 4, 1.0, (0.01, 5.0))
+
+
+class _Bent(Wrapped):
+    """A Gaussian that says of itself that it is far from linear."""
+
+    nearly_linear = False
+
+
+def _fields(samples: int, amplitude: float = 1.0) -> xr.Dataset:
+    """Draws of the law of `_small_prior`, as samples in model time."""
+    denoiser = _small_prior().denoiser
+    z = torch.randn(samples, 1, 4, 16, generator=torch.Generator().manual_seed(0), dtype=F64)
+    u = amplitude * denoiser.surrogate(INFINITY).sqrt(z)[:, 0]
+    coords = {"sample": np.arange(samples), "time": np.arange(4.0), "x": np.arange(16) / 16}
+    fields = xr.Dataset({"u": (("sample", "time", "x"), u.numpy(), {"units": "1"})}, coords)
+    fields["x"].attrs["period"] = 1.0
+    return fields
+
+
+@pytest.mark.filterwarnings("ignore:the table states no units")
+def test_what_is_usual_may_come_from_other_fields_or_from_fits():
+    obs = sd.observe(_fields(1).isel(sample=0, drop=True), stations=5, std=0.05, seed=0)
+    strong = _fields(60, amplitude=3.0)
+    plain = sd.verdict(_small_prior(), obs)
+    assert not plain.contradicts and "residual" not in plain.tests
+    replayed = sd.verdict(_small_prior(), obs, reference=strong)
+    assert replayed.tests["misfit"]["p"] == 1.0  # the least of all: the others vary three times as much
+    fitted = sd.verdict(_small_prior(nearly_linear=False), obs, refits=24)
+    assert fitted.tests["residual"]["p"] > 0.05 and not fitted.contradicts
+    assert 0.7 < fitted.tests["residual"]["statistic"] < 1.4  # chi^2 of 20 readings over 20, mean of two members
+    wrong = obs.assign(value=obs["value"] + np.where(np.arange(obs["value"].size) % 2, 3.0, -3.0))
+    verdict = sd.verdict(_small_prior(nearly_linear=False), wrong, refits=24)
+    assert verdict.contradicts and verdict.p == 1 / 25
+    with pytest.raises(ValueError, match="grid"):
+        sd.verdict(_small_prior(), obs, reference=strong.isel(x=slice(0, 8)))
+
+
+@pytest.mark.filterwarnings("ignore:the table states no units")
+def test_a_posterior_warns_of_data_that_contradict_each_other():
+    obs = sd.observe(_fields(1).isel(sample=0, drop=True), stations=5, std=0.05, seed=0)
+    twice = xr.concat([obs, obs.assign(value=obs["value"] + 2.0)], obs["value"].dims[0], data_vars="minimal")
+    with pytest.warns(UserWarning, match="contradict"):
+        sd.posterior(_small_prior(), twice, members=2, steps=2, progress=False)
