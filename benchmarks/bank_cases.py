@@ -108,11 +108,6 @@ def _burgers_sparse() -> Case:
     return make("burgers-sparse", burgers_prior(), operator, 0.05, 3, "u_0 from 3 sensors at t = 0.25 and 0.5")
 
 
-def _burgers_shock() -> Case:
-    operator = BurgersSensors(0.02, 1.0, [8], list(range(1, 64, 4)))
-    return make("burgers-shock", burgers_prior(), operator, 0.02, 4, "u_0 from 16 sensors at t = 1, after the shocks")
-
-
 def _darcy_grid() -> Case:
     return make(
         "darcy-16", darcy_prior(), DarcySensors(*lattice(4)), 0.002, 5, "log a from the pressure at 4 x 4 points"
@@ -135,7 +130,6 @@ CASES: dict[str, Callable[[], Case]] = {
     "burgers-final": _burgers_final,
     "burgers-series": _burgers_series,
     "burgers-sparse": _burgers_sparse,
-    "burgers-shock": _burgers_shock,
     "darcy-16": _darcy_grid,
     "darcy-49": _darcy_dense,
     "darcy-wells": _darcy_wells,
