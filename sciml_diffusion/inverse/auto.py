@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from .smc import MomentMatchedSMC
 PARTICLES = 128  # of a window, at least, where weights decide between modes
 POOL = 4  # particles for each member, at least, there
 PRODUCTS = 4  # with the denoiser's derivative in a step of MMPS
+TRIGGER = 0.25  # share of the particles below which a pool is resampled
 RANK = 8  # directions of a member's own covariance
 SHARE, LEAST = 0.1, 4.0  # families that carry weight: fewer than this share of the members, or this many, are too few
 
@@ -147,8 +149,9 @@ def candidates(sigmas: Tensor, facts: Facts, few: int = 8, evidence: bool = Fals
     | bend              | any             | any     | mmps: Gauss-Newton in each step                              |
     | linear, Gaussian  | nearly linear   | any     | mmps with the shared covariance: exact for a Gaussian;       |
     |                   |                 |         | gs-smc of rank 0 where evidence is wanted, at the same cost  |
-    | linear, Gaussian  | no shared one   | few     | smc, pooled: error of exact draws, mmps 7 to 14 times that   |
-    | linear, Gaussian  | mixture         | many    | gs-smc with directions between the modes                     |
+    | linear, Gaussian  | mixture         | any     | gs-smc with directions between the modes; pooled where few:  |
+    |                   |                 |         | error of exact draws and less, mmps 7 to 14 times that       |
+    | linear, Gaussian  | implicit        | few     | smc by matched moments, pooled                               |
     | linear, Gaussian  | any other       | any     | mmps with the network's own derivative; weights collapse     |
 
     Arguments:
@@ -180,12 +183,15 @@ def candidates(sigmas: Tensor, facts: Facts, few: int = 8, evidence: bool = Fals
 
 
 def pooled(sigmas: Tensor, facts: Facts) -> list[Candidate]:
-    """Moment-matched SMC with many particles for each member, and with one; sigmas of shape (n + 1,)."""
+    """Twisted SMC with many particles for each member, and with one; sigmas of shape (n + 1,)."""
     why = f"only {facts.sensors} sensors and a prior of many modes: weights choose between them exactly"
+    name, kind, passes = "smc", MomentMatchedSMC, facts.sensors
+    if facts.prior == "mixture":
+        name, kind, passes = "gs-smc", partial(GaussianSurrogateSMC, trigger=TRIGGER, rank=RANK), RANK
     found = []
     for pool in (max(POOL, -(-PARTICLES // facts.members)), 1):
-        method = MomentMatchedSMC(sigmas, pool=pool)
-        found.append(Candidate("smc", method, pool * (1 + facts.sensors), f"{why} ({pool} particles for each member)"))
+        words = f"{why} ({pool} particles for each member)"
+        found.append(Candidate(name, kind(sigmas, pool=pool), pool * (1 + passes), words))
     return found
 
 

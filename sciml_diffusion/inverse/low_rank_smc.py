@@ -8,6 +8,7 @@ from ..denoisers.base import Denoiser
 from ..observations.observation import Observation
 from ..samplers.streams import MemberStreams
 from .base import PosteriorMethod
+from .deciding import PILOT, deciding_levels
 from .resample import Population
 from .surrogate_path import SurrogatePath
 
@@ -43,7 +44,8 @@ class GaussianSurrogateSMC(PosteriorMethod):
         sigmas: noise grid, ending in 0, with shape (n + 1,).
         trigger: share of K below which a family is resampled; 0 never resamples.
         rank: most directions q for a member, >= 0; 0 takes B_sigma alone and no backward pass.
-        pool: particles for each member, >= 1; those beyond K are thinned away at the end (`Population.thin`).
+        pool: particles for each member, >= 1; those beyond K are thinned away at the end (`Population.thin`), and the
+            levels are densest where the modes part (`deciding_levels`): for few sensors, where modes are at stake.
 
     Raises:
         ValueError: where the rank is negative, pool is below 1, or the grid does not end in 0.
@@ -62,7 +64,8 @@ class GaussianSurrogateSMC(PosteriorMethod):
     ) -> tuple[Tensor, Tensor, dict]:
         """Members of shape (B K, *event), log-weights (B, K), diagnostics."""
         windows, members, streams = len(observation.y), len(streams.members), streams.pooled(self.pool)
-        levels, path = self.levels(streams)[:-1], SurrogatePath(denoiser, observation, streams, self.rank)
+        sigmas = deciding_levels(denoiser, self.sigmas, streams.pilot(PILOT)) if self.pool > 1 else self.sigmas
+        levels, path = self.levels(streams, sigmas)[:-1], SurrogatePath(denoiser, observation, streams, self.rank)
         population = Population(windows, streams.rows // windows, self.trigger, streams.device)
         state, log_evidence = path.start()
         population.log_evidence = log_evidence.reshape(population.shape)[:, 0]

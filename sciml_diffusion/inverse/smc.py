@@ -10,11 +10,9 @@ from ..denoisers.base import Denoiser
 from ..observations.observation import Observation
 from ..samplers.streams import MemberStreams
 from .base import PosteriorMethod
-from .deciding import deciding_levels
+from .deciding import PILOT, deciding_levels
 from .gaussian_step import IsotropicStep
 from .resample import Population
-
-PILOT = 64  # draws of the prior that choose the levels
 
 
 class MomentMatchedSMC(PosteriorMethod):

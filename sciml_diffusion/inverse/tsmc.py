@@ -14,11 +14,12 @@ from .smc import MomentMatchedSMC
 
 
 class TwistedSMC(PosteriorMethod):
-    """`GaussianSurrogateSMC` or `MomentMatchedSMC`, by what the denoiser states and how many sensors there are.
+    """`GaussianSurrogateSMC` or `MomentMatchedSMC`, by what the denoiser states.
 
     - A surrogate that is nearly linear (Gaussians, nearly Gaussian networks): the surrogate alone, no backward pass.
-    - Few sensors, at most `rank`, or no covariance within the modes: moment matching, one backward pass for each.
-    - Else: the covariance within the modes with `rank` directions of each member's own, as many backward passes.
+    - A covariance within modes, or a surrogate far from linear: that, with `rank` directions of each member's own, and
+      as many backward passes a step.
+    - Neither: moment matching, with one backward pass for each sensor; its weights last for few sensors.
 
     Consistent: the weighted ensemble tends to the posterior (of the sampler's own steps) as K grows.
 
@@ -26,10 +27,10 @@ class TwistedSMC(PosteriorMethod):
         sigmas: noise grid, ending in 0, with shape (n + 1,).
         trigger: share of the particles below which a family is resampled; 0 never resamples.
         rank: directions of each member's own, where they are used.
-        pool: particles for each member, but for nearly linear denoisers, whose weights are nearly constant.
+        pool: particles for each member, thinned at the end, where the denoiser is far from linear.
     """
 
-    def __init__(self, sigmas: Tensor, trigger: float = 0.5, rank: int = 8, pool: int = 1):
+    def __init__(self, sigmas: Tensor, trigger: float = 0.25, rank: int = 8, pool: int = 1):
         super().__init__(sigmas)
         self.trigger, self.rank, self.pool = trigger, rank, pool
 
@@ -37,14 +38,13 @@ class TwistedSMC(PosteriorMethod):
         self, denoiser: Denoiser, observation: Observation, streams: MemberStreams, callback: Callable[[int], None]
     ) -> tuple[Tensor, Tensor, dict]:
         """Members of shape (B K, *event), log-weights (B, K), diagnostics."""
-        return self.chosen(denoiser, observation, streams).run(denoiser, observation, streams, callback)
+        return self.chosen(denoiser, streams).run(denoiser, observation, streams, callback)
 
-    def chosen(self, denoiser: Denoiser, observation: Observation, streams: MemberStreams) -> PosteriorMethod:
+    def chosen(self, denoiser: Denoiser, streams: MemberStreams) -> PosteriorMethod:
         """The form that fits; see the class."""
         one = torch.ones((), dtype=streams.dtype, device=streams.device)
         if denoiser.surrogate(one) is not None and denoiser.prior_mean() is not None and denoiser.nearly_linear:
             return GaussianSurrogateSMC(self.sigmas, self.trigger, 0)
-        few = observation.operator.m <= self.rank and denoiser.surrogate(one) is None
-        if few or denoiser.within(one) is None or denoiser.prior_mean() is None:
-            return MomentMatchedSMC(self.sigmas, min(self.trigger, 0.25), self.pool)
+        if denoiser.within(one) is None or denoiser.prior_mean() is None:
+            return MomentMatchedSMC(self.sigmas, self.trigger, self.pool)
         return GaussianSurrogateSMC(self.sigmas, self.trigger, self.rank, self.pool)

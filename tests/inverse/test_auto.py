@@ -38,7 +38,7 @@ def _facts(**changes) -> Facts:
         ({"prior": "nearly linear"}, {"evidence": True}, "gs-smc", GaussianSurrogateSMC, "evidence"),
         ({"sensors": 8}, {}, "smc", MomentMatchedSMC, "only 8 sensors"),
         ({"sensors": 9}, {"few": 9}, "smc", MomentMatchedSMC, "only 9 sensors"),
-        ({"sensors": 2, "prior": "mixture"}, {}, "smc", MomentMatchedSMC, "4 particles"),
+        ({"sensors": 2, "prior": "mixture"}, {}, "gs-smc", GaussianSurrogateSMC, "4 particles"),
         ({"prior": "mixture"}, {}, "gs-smc", GaussianSurrogateSMC, "the prior has modes and there are 100 sensors"),
         ({"prior": "far from linear"}, {}, "mmps", MMPS, "own derivative"),
         ({"prior": "far from linear", "sensors": 2}, {}, "mmps", MMPS, "own derivative"),
@@ -68,7 +68,7 @@ def test_what_the_rules_look_at():
 
 
 def test_a_budget_buys_the_best_within_it_or_the_cheapest():
-    facts = _facts(prior="mixture", sensors=1)
+    facts = _facts(sensors=1)
     names = {b: Auto(SIGMAS, budget=b).chosen(facts).name for b in (48, 20, 3)}
     assert names == {48: "smc", 20: "smc", 3: "smc"}
     pools = {b: Auto(SIGMAS, budget=b).chosen(facts).method.pool for b in (48, 20, 3)}
@@ -87,8 +87,8 @@ def test_the_members_are_those_of_the_method_that_it_names():
 
     sigmas = problem.sigmas(20)
     ours = Auto(sigmas).sample(problem.denoiser, problem.observation, streams())
-    assert ours.diagnostics["method"] == ("smc",) and "particles" in ours.diagnostics["reason"][0]
-    same = MomentMatchedSMC(sigmas, pool=4).sample(problem.denoiser, problem.observation, streams())
+    assert ours.diagnostics["method"] == ("gs-smc",) and "particles" in ours.diagnostics["reason"][0]
+    same = GaussianSurrogateSMC(sigmas, 0.25, rank=8, pool=4).sample(problem.denoiser, problem.observation, streams())
     torch.testing.assert_close(ours.x, same.x, rtol=0, atol=0)
     assert ours.diagnostics["network_calls"] == same.diagnostics["network_calls"]
 
@@ -101,8 +101,8 @@ def test_a_window_whose_weights_collapse_is_done_again_without_them(monkeypatch)
     streams = MemberStreams(3, [0, 1], range(20), F64)
     sigmas = problem.sigmas(8)
     ours = Auto(sigmas).sample(problem.denoiser, observation, streams)
-    assert ours.diagnostics["method"] == ("smc", "mmps")
-    assert "the weights of smc collapsed" in ours.diagnostics["reason"][1]
+    assert ours.diagnostics["method"] == ("gs-smc", "mmps")
+    assert "the weights of gs-smc collapsed" in ours.diagnostics["reason"][1]
     plain = MMPS(sigmas).sample(problem.denoiser, observation, MemberStreams(3, [0, 1], range(20), F64))
     # batched over one window or two: equal to the rounding of float64
     torch.testing.assert_close(ours.x[1], plain.x[1], rtol=0, atol=1e-10)
