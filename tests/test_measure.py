@@ -47,7 +47,9 @@ def kriging(matrix, y, noise) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sample(prior, obs, members=400, **options):
-    return sd.posterior(prior, obs, members=members, seed=1, progress=False, **({"steps": 6} | options))
+    return sd.posterior(
+        prior, obs, members=members, seed=1, progress=False, **({"method": "mmps", "steps": 6} | options)
+    )
 
 
 def assert_is(post, mean, std, members=400):
@@ -183,7 +185,7 @@ def test_times_kinds_and_black_boxes_are_refused_in_words():
         sd.posterior(MODEL, [])
     box = sd.measure(MODEL, lambda x: x.flatten(1)[:, :1], [0.0], std=1.0, differentiable=False)
     with pytest.raises(ValueError, match="black box"):
-        sample(MODEL, box, members=8)
+        sample(MODEL, box, method="mmps", members=8)
     assert "1 numbers of Function, Gaussian noise" in repr(box)
 
 
