@@ -146,16 +146,17 @@ def merged(report: common.Report) -> list[dict]:
 
 
 def draw(rows: list[dict], path) -> None:
-    """Error against seconds, one panel for each case; the grey band is where exact draws lie."""
+    """Error against seconds, one panel for each case; the grey band ends at 1.1."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import FixedLocator, NullLocator
 
     names = list(dict.fromkeys(r["case"] for r in rows))
     done = [r for r in rows if "seconds" in r]
     methods = list(dict.fromkeys(r["method"] for r in done))
-    across = min(4, len(names))
+    across = min(3, len(names))
     down = -(-len(names) // across)
     figure, axes = plt.subplots(down, across, figsize=(3.6 * across, 3.2 * down), squeeze=False, layout="constrained")
     for axis, name in zip(axes.flat, names, strict=False):
@@ -163,9 +164,18 @@ def draw(rows: list[dict], path) -> None:
         for n, method in enumerate(methods):
             own = sorted((r["seconds"], r["crps_ratio"]) for r in done if (r["case"], r["method"]) == (name, method))
             if own:
-                style = {"marker": "osD^v"[n // 10], "color": f"C{n % 10}", "ms": 5}
+                style = {"marker": "osD^vPX"[n % 7], "color": f"C{n % 10}", "ms": 6}
                 axis.loglog(*zip(*own, strict=True), label=method, **style)
-        axis.set(title=name, xlabel="processor seconds", ylabel="CRPS over the reference's", ylim=(0.9, None))
+        axis.set(
+            title=name,
+            xlabel="processor seconds",
+            ylabel="CRPS over the reference's",
+            ylim=(0.9, None),
+            xlim=(0.02, 100),
+        )
+        axis.yaxis.set_major_locator(FixedLocator([1, 1.1, 1.3, 2, 4, 8, 16]))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_locator(NullLocator())
     for axis in axes.flat[len(names) :]:
         axis.axis("off")
     lines = {m: h for axis in axes.flat for h, m in zip(*axis.get_legend_handles_labels(), strict=True)}
