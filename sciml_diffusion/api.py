@@ -130,7 +130,7 @@ def measure(
 def posterior(
     prior: "Prior | str | Path",
     obs: "xr.Dataset | Measurement | list[xr.Dataset | Measurement]",
-    method: "str | PosteriorMethod" = "mmps",
+    method: "str | PosteriorMethod" = "auto",
     members: int = 64,
     steps: int = 32,
     seed: int = 0,
@@ -146,15 +146,15 @@ def posterior(
     Arguments:
         prior: a Prior, the name of a shipped one, or its folder.
         obs: table of sensors, from `observe`; a measurement, from `measure`; or a list of both, of the same windows.
-        method: mmps (moment matching; the default), smc (twisted, weighted), any other leaf of configs/posterior, a
-            PosteriorMethod of your own, or auto, which picks by the problem and says which and why in attrs["choice"].
+        method: auto (picks by the problem and says which and why in attrs["choice"]; the default), mmps (moment
+            matching), smc (twisted, weighted), any other leaf of configs/posterior, or a PosteriorMethod of your own.
         members: ensemble size K.
         steps: noise levels: one network call each with a nearly Gaussian prior; some six for mmps elsewhere.
         seed: of the member streams; the same seed gives the same ensemble.
         starts: first frame of each window; by default windows follow one another from the first observation's hour.
         progress: show a progress bar.
         batch_rows: at most so many members pass through the network at once: the same in less memory and more time.
-        options: arguments of the method, for example covariance="jacobian".
+        options: arguments of the method, for example budget=200 of auto, or covariance="jacobian" of mmps.
     Returns:
         The fields with dims (realization, time, *space), log_weight and weight (realization, time), ess (time), and the
         diagnostics of each window; in the coordinates of the prior's fields and the units of the sensors.

@@ -224,7 +224,7 @@ def test_celsius_taken_for_kelvin_is_noticed(prior):
         (lambda prior: sd.generate("burger"), "did you mean burgers"),
         (lambda prior: sd.posterior(prior, table()), "table of sensors; got DataFrame.*observe"),
         (lambda prior: sd.leave_stations_out(prior, "stations.csv"), "table of sensors; got str"),
-        (lambda prior: sd.posterior(prior, sd.observe(table()), covarience="auto"), "options are covariance"),
+        (lambda prior: sd.posterior(prior, sd.observe(table()), "mmps", covarience="auto"), "options are covariance"),
     ],
 )
 def test_errors_say_what_to_do(prior, call, words):

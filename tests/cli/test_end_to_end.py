@@ -85,14 +85,14 @@ def test_a_csv_of_sensors_in_and_a_csv_of_held_out_sensors(work):
     held.assign(std=0.01).to_csv(work / "held_out.csv", index=False)
     words = [f"prior={work}/prior", f"obs={work}/stations.csv", "members=8", "steps=6", "folds=2"]
     assert main(["posterior", *words, f"out={work}/csv"]) == 0
-    assert np.isfinite(json.loads((work / "csv" / "metrics.json").read_text())["tiny"]["mmps"]["crps"])
+    assert np.isfinite(json.loads((work / "csv" / "metrics.json").read_text())["tiny"]["auto"]["crps"])
     assert main(["evaluate", f"run={work}/csv", f"truth={work}/held_out.csv", f"out={work}/csv-scores"]) == 0
-    scores = json.loads((work / "csv-scores" / "metrics.json").read_text())["tiny"]["mmps"]
+    scores = json.loads((work / "csv-scores" / "metrics.json").read_text())["tiny"]["auto"]
     assert scores["points"] == len(held)
     assert scores["rmse"] < pd.read_csv(work / "held_out.csv")["value"].std()
     sd.observe(work / "held_out.csv").to_netcdf(work / "held_out.nc", engine="h5netcdf")
     assert main(["evaluate", f"run={work}/csv", f"truth={work}/held_out.nc", f"out={work}/nc-scores"]) == 0
-    assert json.loads((work / "nc-scores" / "metrics.json").read_text())["tiny"]["mmps"] == scores
+    assert json.loads((work / "nc-scores" / "metrics.json").read_text())["tiny"]["auto"] == scores
 
 
 def test_wrong_input_of_a_posterior_is_answered_in_words_and_nothing_is_written(work, capsys):
