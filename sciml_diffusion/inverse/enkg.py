@@ -115,7 +115,12 @@ def flow(denoiser: Denoiser, x_t: Tensor, sigma: Tensor, steps: int) -> Tensor:
 def stated_or_isotropic(denoiser: Denoiser, x_t: Tensor, sigma: Tensor, windows: int) -> tuple[Covariance, Tensor]:
     """E and a factor of it for each window: the denoiser's E and 1, or the identity and v sigma^2 / (v + sigma^2),
 
-    v the variance of the members above that of the noise. Shapes: x_t (N, *event), sigma (), the factors (windows,).
+    v the variance of the members above that of the noise.
+
+    Arguments:
+        denoiser: of the prior.
+        x_t: with shape (N, *event). sigma: its noise level, with shape ().
+        windows: B; the factors have shape (B,).
     """
     stated = denoiser.surrogate(sigma)
     if stated is not None:

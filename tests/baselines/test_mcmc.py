@@ -56,6 +56,7 @@ def test_nonlinear_posterior_in_the_plane(leaps, std):
     streams = MemberStreams(1, [0], range(32), F64)
     chains = method.warm(observation, streams)
     draws, _ = chains.run(streams, 1200)
+    assert chains.leaps == leaps
     check(chains.problem.event(draws.flatten(0, 1)).reshape(draws.shape), *moments(prior, observation))
 
 
