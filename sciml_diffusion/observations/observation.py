@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .noise import Correlated, Gaussian, Noise
-from .operators import Decoded, LinearOperator, Operator, Scaled, ThroughCodec
+from .operators import Decoded, LinearOperator, Operator, ThroughCodec, scaled
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +80,8 @@ class Observation:
             return self, 0.0
         root = self.noise.root
         white = torch.linalg.inv(root).to(self.y)
-        scaled = Scaled(self.operator, white)
-        return Observation(scaled, self.y @ white.T, torch.ones_like(self.y[0])), -float(root.diagonal().log().sum())
+        whitened = Observation(scaled(self.operator, white), self.y @ white.T, torch.ones_like(self.y[0]))
+        return whitened, -float(root.diagonal().log().sum())
 
     def repeat(self, members: int) -> Tensor:
         """y for every row of an ensemble, with shape (B * members, m)."""

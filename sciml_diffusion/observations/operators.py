@@ -160,23 +160,40 @@ class ThroughCodec(LinearOperator):
         return self.codec.decode_adjoint(self.operator.adjoint(y))
 
 
-class Scaled(LinearOperator):
-    """W A for a square matrix W: for example data whitened by the inverse root of their noise covariance.
+class Scaled(Operator):
+    """W A for a square matrix W: data whitened by the inverse root of their noise covariance. Make it with `scaled`.
 
     Arguments:
         operator: A.
         matrix: W, with shape (m, m).
     """
 
-    def __init__(self, operator: LinearOperator, matrix: Tensor):
+    def __init__(self, operator: Operator, matrix: Tensor):
         self.operator, self.matrix, self.event, self.m = operator, matrix, tuple(operator.event), operator.m
+        self.differentiable = operator.differentiable
 
     def __call__(self, x: Tensor) -> Tensor:
         seen = self.operator(x)
         return seen @ self.matrix.T.to(seen)
 
+    def at(self, x: Tensor) -> tuple[Tensor, LinearOperator]:
+        value, slope = self.operator.at(x)
+        return value @ self.matrix.T.to(value), ScaledLinear(slope, self.matrix)
+
+
+class ScaledLinear(Scaled, LinearOperator):
+    """`Scaled` of a linear operator: (W A)^T = A^T W^T."""
+
     def adjoint(self, y: Tensor) -> Tensor:
         return self.operator.adjoint(y @ self.matrix.to(y))
+
+    def at(self, x: Tensor) -> tuple[Tensor, LinearOperator]:
+        return self(x), self
+
+
+def scaled(operator: Operator, matrix: Tensor) -> Scaled:
+    """W A, linear where A is; matrix W of shape (m, m)."""
+    return (ScaledLinear if operator.linear else Scaled)(operator, matrix)
 
 
 class Decoded(Operator):

@@ -8,7 +8,7 @@ from torch import Tensor
 from .noise import Correlated, Gaussian, Noise
 from .noise_laws import Mixed
 from .observation import Observation
-from .operators import LinearOperator, Operator, Scaled
+from .operators import LinearOperator, Operator, scaled
 
 
 class Stacked(Operator):
@@ -102,5 +102,5 @@ def _independent(observation: Observation) -> Observation:
     std = root.diagonal().log().mean().exp()
     white = (std * torch.linalg.inv(root)).to(observation.y)
     return Observation(
-        Scaled(observation.operator, white), observation.y @ white.T, std.to(observation.y).expand(len(white))
+        scaled(observation.operator, white), observation.y @ white.T, std.to(observation.y).expand(len(white))
     )

@@ -15,10 +15,10 @@ from sciml_diffusion.observations.forward import (
     from_initial,
     residual_observation,
 )
-from sciml_diffusion.observations.noise import Gaussian
+from sciml_diffusion.observations.noise import Correlated, Gaussian
 from sciml_diffusion.observations.nonlinear import Composed, Extreme, clip, logarithm, magnitude, power, saturate
 from sciml_diffusion.observations.observation import Observation
-from sciml_diffusion.observations.operators import Decoded, Function, Jacobian, Matrix, Weighted
+from sciml_diffusion.observations.operators import Decoded, Function, Jacobian, Matrix, Weighted, scaled
 from sciml_diffusion.observations.stacked import stack_operators
 from sciml_diffusion.physics.burgers import Burgers
 from sciml_diffusion.physics.elliptic.darcy import Darcy
@@ -60,6 +60,7 @@ NONLINEAR = {
     "maximum": lambda: Extreme(matrix(0), 3),
     "minimum": lambda: Extreme(matrix(0), 2, largest=False),
     "stacked": lambda: stack_operators([Composed(saturate(1.0), matrix(0)), matrix(2), Extreme(matrix(1), 3)]),
+    "scaled": lambda: scaled(Composed(magnitude, matrix(0), matrix(1)), draw(9, 6, 6)),
     "decoded": lambda: Decoded(Composed(magnitude, matrix(0), matrix(1)), [CODECS["standardise"]()] * 2),
     "initial field": burgers,
     "coefficient": darcy,
@@ -109,9 +110,21 @@ def test_instruments_by_hand():
     assert torch.equal(Extreme(matrix(0), 3)(x), day.max(2).values)
 
 
+def test_whitening_keeps_the_density_and_what_the_operator_is():
+    """Of full covariance, seen through an operator that is not linear: the truth is the multivariate normal density."""
+    root = draw(10, 6, 6) + 4 * torch.eye(6, dtype=F64)
+    operator, x, y = Composed(magnitude, matrix(0), matrix(1)), draw(11, 4, *EVENT), draw(12, 2, 6)
+    white, log_scale = Observation(operator, y, Correlated(root @ root.T)).whitened()
+    assert not white.operator.linear and not white.linear_gaussian and white.operator.differentiable
+    law = torch.distributions.MultivariateNormal(operator(x), root @ root.T)
+    truth = law.log_prob(y.repeat_interleave(2, 0))
+    torch.testing.assert_close(white.log_likelihood(x) + log_scale, truth, rtol=1e-10, atol=1e-10)  # 6 x 6 algebra
+
+
 def test_black_boxes_stay_black():
     box = Function(lambda x: x.flatten(1)[:, :6], EVENT, 6, differentiable=False)
-    for operator in (Composed(magnitude, box), Extreme(box, 3), stack_operators([matrix(0), box])):
+    whole = scaled(box, torch.eye(6, dtype=F64))
+    for operator in (Composed(magnitude, box), Extreme(box, 3), stack_operators([matrix(0), box]), whole):
         assert not operator.differentiable
 
 
