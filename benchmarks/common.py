@@ -47,7 +47,7 @@ class Report:
     def write(self) -> Path:
         """Writes the JSON and prints one table for each set of columns; returns the path."""
         meta = {
-            "commit": _commit(),
+            "commit": commit(),
             "versions": {"python": platform.python_version(), **{p: metadata.version(p) for p in PACKAGES}},
             "device": self.device,
             "seconds": round(time.perf_counter() - self.begun, 1),
@@ -81,7 +81,8 @@ def _text(value) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Short name of the commit that runs, "unknown" outside of a repository."""
     run = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     return run.stdout.strip() or "unknown"
 

@@ -22,7 +22,7 @@ POOL = 4  # particles for each member, at least, there
 PRODUCTS = 4  # with the denoiser's derivative in a step of MMPS
 TRIGGER = 0.25  # share of the particles below which a pool is resampled
 RANK = 8  # directions of a member's own covariance
-SHARE, LEAST = 0.1, 4.0  # families that carry weight: fewer than this share of the members, or this many, are too few
+LEAST, SHARE, MOST = 4.0, 0.1, 16.0  # families that must carry weight: a share of the members between these numbers
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,9 @@ class Candidate:
 class Auto(PosteriorMethod):
     """Picks a method by the problem, runs it, and says which and why: diagnostics `method`, `reason`, one per window.
 
-    The rules are those of `candidates`. Where a weighted method is chosen and fewer than max(4, K / 10) families carry
-    the weight of a window in the end (K / 2 for fewer than 8 members), that window is done again without weights, once.
+    The rules are those of `candidates`. Where a weighted method is chosen and fewer than K / 10 families (at least 4, at
+    most 16; K / 2 for fewer than 8 members) carry the weight of a window in the end, that window is done again without
+    weights, once.
 
     Arguments:
         sigmas: noise grid, ending in 0, with shape (n + 1,).
@@ -210,7 +211,7 @@ def plain(sigmas: Tensor, facts: Facts, why: str) -> Candidate:
 
 def collapsed(family_ess: Tensor, members: int) -> list[int]:
     """Windows in which too few families carry the weight; family_ess of shape (B,)."""
-    least = max(min(LEAST, members / 2), SHARE * members)
+    least = min(max(min(LEAST, members / 2), SHARE * members), MOST)
     return [window for window, value in enumerate(family_ess.tolist()) if not value >= least]
 
 
