@@ -101,7 +101,9 @@ def replace_rows(report: Report) -> None:
     """Writes the results that are there with the rows of these cases replaced; each new row names its own commit."""
     path = common.RESULTS / f"{report.name}{'-quick' if report.quick else ''}.json"
     document, known = json.loads(path.read_text()), {(row["case"], row.get("members")) for row in report.rows}
-    kept = [r for r in document["rows"] if r["method"].startswith("azula") or (r["case"], r.get("members")) not in known]
+    kept = [
+        r for r in document["rows"] if r["method"].startswith("azula") or (r["case"], r.get("members")) not in known
+    ]
     document["rows"] = [*({**row, "commit": common.commit()} for row in report.rows), *kept]
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(document, indent=1) + "\n")
