@@ -147,7 +147,8 @@ def conditioned(
     pairs = []
     for _ in range(probes):
         e = root * covariance.sqrt(streams.normal(event))
-        above, below = observation.operator(torch.cat([mean + e, mean - e])).chunk(2)
+        both = torch.stack([mean + e, mean - e], 1).flatten(0, 1)  # rows stay within their windows
+        above, below = observation.operator(both).unflatten(0, (-1, 2)).unbind(1)
         pairs.append((e, (above - below) / 2, above))
     e, _, above = pairs[0]
     x = mean + e
