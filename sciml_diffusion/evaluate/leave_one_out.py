@@ -1,9 +1,16 @@
 """Each sensor predicted from all others, out of one posterior ensemble: Pareto-smoothed importance sampling."""
 
 import math
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from .stations import at_sensors, fields_of, sensor_values, with_time
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 RELIABLE = 0.7  # shape k of the Pareto tail above which the weights of a sensor cannot be trusted
 
@@ -19,15 +26,34 @@ def leave_one_out_pit(seen: Tensor, y: Tensor, std: Tensor, log_weights: Tensor 
     Arguments:
         seen: h = A x of the members, with shape (K, m).
         y, std: data and the noise's standard deviations, with shape (m,).
-        log_weights: of the members, with shape (K,); None for equal ones.
+        log_weights: of the members, with shape (K,) or (K, m); None for equal ones.
 
     Returns:
         PIT and k, both with shape (m,), float64.
     """
     z = (y.double() - seen.double()) / std.double()
-    base = z.new_zeros(len(z)) if log_weights is None else log_weights.to(z)
-    log_w, shape = smoothed(base[:, None] + 0.5 * z**2)
+    base = z.new_zeros(len(z), 1) if log_weights is None else log_weights.to(z).reshape(len(z), -1)
+    log_w, shape = smoothed(base + 0.5 * z**2)
     return (log_w.softmax(0) * torch.special.ndtr(z)).sum(0), shape
+
+
+def dataset_leave_one_out(post: "xr.Dataset", obs: "xr.Dataset") -> dict[str, dict[str, np.ndarray]]:
+    """`leave_one_out_pit` of a posterior as xarray at the sensors that it saw: {variable: {"row", "pit", "k"}}.
+
+    `row` names rows of the table; rows outside the posterior's times are left out.
+    """
+    post, out = with_time(post), {}
+    for name in fields_of(post):
+        rows, x, weights = at_sensors(post, name, obs)
+        if len(rows):
+            value, std = (torch.from_numpy(part[rows]) for part in sensor_values(obs, name, _units(post, name)))
+            pit, k = leave_one_out_pit(x.T, value, std, weights.clamp_min(1e-300).log().T)
+            out[name] = {"row": np.asarray(rows), "pit": pit.numpy(), "k": k.numpy()}
+    return out
+
+
+def _units(post: "xr.Dataset", name: str) -> str:
+    return post[name].attrs.get("units", "")
 
 
 def smoothed(log_w: Tensor) -> tuple[Tensor, Tensor]:

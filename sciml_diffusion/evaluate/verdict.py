@@ -31,7 +31,7 @@ class Verdict:
         words: the verdict, for people.
         stations: estimated bias, its error and z by station.
         noise, amplitude: log-evidence by scale of the noise's std and of the fields' amplitude, over that at 1.
-        leave_one_out: PIT of every reading, in the order of the table or of the measurement, window after window.
+        leave_one_out: PIT of every reading under the prior and all other readings, in no order: for their histogram.
     """
 
     p: float

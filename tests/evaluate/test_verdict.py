@@ -15,7 +15,7 @@ from sciml_diffusion.codecs.standardise import Standardise
 from sciml_diffusion.denoisers.basis import FourierBasis
 from sciml_diffusion.denoisers.gaussian import GaussianDenoiser
 from sciml_diffusion.denoisers.wrapped import Wrapped
-from sciml_diffusion.evaluate.leave_one_out import leave_one_out_pit, pareto
+from sciml_diffusion.evaluate.leave_one_out import dataset_leave_one_out, leave_one_out_pit, pareto
 from sciml_diffusion.evaluate.verdict import Layout, examine, ranked
 from sciml_diffusion.observations.innovations import Innovations
 from sciml_diffusion.observations.observation import Observation
@@ -215,6 +215,17 @@ def test_what_is_usual_may_come_from_other_fields_or_from_fits():
     assert verdict.contradicts and verdict.p == 1 / 25
     with pytest.raises(ValueError, match="grid"):
         sd.verdict(_small_prior(), obs, reference=strong.isel(x=slice(0, 8)))
+
+
+@pytest.mark.filterwarnings("ignore:the table states no units")
+def test_leave_one_out_of_a_posterior_dataset():
+    obs = sd.observe(_fields(1).isel(sample=0, drop=True), stations=5, std=0.5, seed=0)
+    post = sd.posterior(_small_prior(), obs, members=2000, steps=3, progress=False)
+    found = dataset_leave_one_out(post, obs)["u"]
+    exact = np.sort(sd.verdict(_small_prior(), obs, replicates=9).leave_one_out)
+    assert (found["k"] < 0.7).all() and len(found["row"]) == 20
+    # 2000 members, some of whose weights have heavy tails: to a few hundredths
+    np.testing.assert_allclose(np.sort(found["pit"]), exact, atol=0.08)
 
 
 @pytest.mark.filterwarnings("ignore:the table states no units")
