@@ -68,9 +68,9 @@ class Candidate:
 class Auto(PosteriorMethod):
     """Picks a method by the problem, runs it, and says which and why: diagnostics `method`, `reason`, one per window.
 
-    The rules are those of `candidates`. Where a weighted method is chosen and fewer than K / 10 families (at least 4, at
-    most 16; K / 2 for fewer than 8 members) carry the weight of a window in the end, that window is done again without
-    weights, once.
+    The rules are those of `candidates`. Where a weighted method is chosen and fewer than K / 10 families (at least 4,
+    at most 16; K / 2 for fewer than 8 members) carry the weight of a window in the end, that window is done again
+    without weights, once.
 
     Arguments:
         sigmas: noise grid, ending in 0, with shape (n + 1,).
