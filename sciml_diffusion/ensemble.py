@@ -42,15 +42,45 @@ class WeightedEnsemble:
     @property
     def mean(self) -> Tensor:
         """Weighted mean, with shape (B, *event)."""
-        return torch.einsum("bk,bk...->b...", self.weights.to(self.x), self.x)
+        return torch.einsum("bk,bk...->b...", self.weights.to(self.x), self._counted)
 
     @property
     def std(self) -> Tensor:
         """Weighted standard deviation with the unbiased factor 1 / (1 - sum w^2), with shape (B, *event)."""
         w = self.weights.to(self.x)
-        variance = torch.einsum("bk,bk...->b...", w, (self.x - self.mean[:, None]) ** 2)
+        variance = torch.einsum("bk,bk...->b...", w, (self._counted - self.mean[:, None]) ** 2)
         factor = 1 / (1 - (w**2).sum(1)).clamp_min(torch.finfo(w.dtype).eps)
         return (variance * factor.reshape(-1, *(1,) * (variance.ndim - 1))).sqrt()
+
+    @property
+    def _counted(self) -> Tensor:
+        """x, with 0 in the members of weight 0, which may not be numbers; shape (B, K, *event)."""
+        none = torch.isneginf(self.log_weights).reshape(*self.log_weights.shape, *(1,) * (self.x.ndim - 2))
+        return self.x.masked_fill(none, 0.0)
+
+    def drop_lost(self) -> None:
+        """Gives weight 0 to members that are not finite, counts them in the diagnostics as `lost` (B,), and warns.
+
+        Raises:
+            ValueError: where no member of a window is finite and has a weight.
+        """
+        lost = ~torch.isfinite(self.x).flatten(2).all(2)
+        if (lost | torch.isneginf(self.log_weights)).all(1).any():
+            raise ValueError(
+                f"no member of a window is left: {int(lost.sum())} of {lost.numel()} members are not finite, and the "
+                "data are impossible for the others. The operator may not be defined where members go, the noise be "
+                "smaller than numbers of this precision can meet, or the data contradict the prior: check them, or "
+                "give the noise a larger std"
+            )
+        if not lost.any():
+            return
+        self.log_weights = self.log_weights.masked_fill(lost, -torch.inf)
+        self.diagnostics["lost"] = lost.sum(1)
+        warnings.warn(
+            f"{int(lost.sum())} of {lost.numel()} members are not finite and have weight 0: the operator may not be "
+            "defined where they went",
+            stacklevel=3,
+        )
 
     def warn_if_collapsed(self, share: float = 0.1) -> None:
         """Warns in words where fewer than `share` of the members carry the weight or have distinct ancestors."""

@@ -57,3 +57,22 @@ def test_collapse_is_said_in_words(what):
         log_weights[1, 0] = 50.0
     with pytest.warns(UserWarning, match=r"has collapsed: 1\.0 .* of 64.*more members"):
         WeightedEnsemble(_members(k=64), log_weights, few).warn_if_collapsed()
+
+
+def test_members_that_are_not_numbers_do_not_count():
+    x = _members()
+    x[0, 3] = torch.nan
+    ensemble = WeightedEnsemble(x, torch.zeros(2, 8))
+    with pytest.warns(UserWarning, match="1 of 16 members are not finite"):
+        ensemble.drop_lost()
+    rest = x[0, [0, 1, 2, 4, 5, 6, 7]]
+    torch.testing.assert_close(ensemble.mean[0], rest.mean(0))
+    torch.testing.assert_close(ensemble.std[0], rest.std(0))
+    assert ensemble.diagnostics["lost"].tolist() == [1, 0] and float(ensemble.weights[0, 3]) == 0
+
+
+def test_a_window_without_members_is_an_error():
+    x, log_weights = _members(), torch.zeros(2, 8)
+    x[1, :4], log_weights[1, 4:] = torch.inf, -torch.inf
+    with pytest.raises(ValueError, match="no member of a window is left: 4 of 16"):
+        WeightedEnsemble(x, log_weights).drop_lost()

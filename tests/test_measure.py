@@ -164,6 +164,9 @@ GOOD = Matrix(torch.from_numpy(MATRIX), EVENT)
         (lambda x: x.flatten(1)[:, :3], [0.0], {"std": 1.0}, "must return shape"),
         (lambda x: x.flatten(2) @ x, [0.0], {"std": 1.0}, "the operator failed on windows of shape"),
         (lambda x: (x - x.mean(0)).flatten(1)[:, :1], [0.0], {"std": 1.0}, "row n of its result"),
+        (lambda x: x.flatten(1)[:, :1].numpy(), [0.0], {"std": 1.0}, "a tensor, .* it returned a ndarray"),
+        (lambda x: x.detach().flatten(1)[:, :1], [0.0], {"std": 1.0}, "cannot differentiate .* differentiable=False"),
+        (GOOD, [], {"std": 1.0}, "nothing was measured"),
         (lambda x: (x - 1e9).log().flatten(1)[:, :1], [0.0], {"std": 1.0}, "not finite for windows"),
     ],
 )
@@ -179,6 +182,8 @@ def test_times_kinds_and_black_boxes_are_refused_in_words():
         sd.measure(DATED, GOOD, np.zeros(4), std=1.0, start="noon")
     with pytest.raises(TypeError, match="Operator or a function"):
         sd.measure(MODEL, "mean", [0.0], std=1.0)
+    with pytest.raises(TypeError, match="noise= is a law of observations/.*got float"):
+        sd.measure(MODEL, GOOD, np.zeros(4), noise=1.0)
     with pytest.raises(TypeError, match="must be a table of sensors; got float"):
         sd.posterior(MODEL, [1.0])
     with pytest.raises(ValueError, match="nothing was observed"):

@@ -56,8 +56,8 @@ class PosteriorMethod(ABC):
         (of A and of its transpose) for each member. Warns in words where weights have collapsed.
 
         Raises:
-            ValueError: where the streams or the operator do not fit the observation or the denoiser, or the observation
-                is not of the kind that the method `needs`.
+            ValueError: where the streams or the operator do not fit the observation or the denoiser, the observation
+                is not of the kind that the method `needs`, or no member of a window is finite.
         """
         check_needs(type(self).__name__, self.needs, observation)
         windows = len(observation.y)
@@ -81,6 +81,7 @@ class PosteriorMethod(ABC):
             log_weights = torch.zeros(shape, dtype=torch.float64, device=x.device)
         diagnostics |= {"network_calls": network.calls, "operator_calls": operator.calls}
         ensemble = WeightedEnsemble(x.reshape(*shape, *x.shape[1:]), log_weights, diagnostics)
+        ensemble.drop_lost()
         if weighted:
             ensemble.warn_if_collapsed()
         return ensemble

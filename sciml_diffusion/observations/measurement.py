@@ -45,6 +45,8 @@ def measurement(
     y = torch.as_tensor(np.asarray(y, np.float64))
     y = y.reshape(1, -1) if y.ndim < 2 else y
     starts = _first_frames(prior, start, len(y))
+    if not y.numel():
+        raise ValueError(f"nothing was measured: y has the shape {tuple(y.shape)}")
     if not isinstance(operator, Operator):
         if not callable(operator):
             raise TypeError(f"the operator is an Operator or a function of windows; got {type(operator).__name__}")
@@ -61,6 +63,8 @@ def measurement(
         )
     if (std is None) == (noise is None):
         raise ValueError("give std=, the standard deviation of Gaussian noise, or noise=, a law; one of the two")
+    if noise is not None and not isinstance(noise, Noise):
+        raise TypeError(f"noise= is a law of observations/, such as StudentT; got {type(noise).__name__}. Or give std=")
     if noise is None:
         std = torch.as_tensor(np.asarray(std, np.float64))
         if std.ndim > 1 or std.numel() not in (1, operator.m):
@@ -182,6 +186,8 @@ def _try(operator: Operator, prior, start) -> None:
             raise ValueError(
                 f"the operator failed on windows of shape (N, *event), event = {describe_window(prior)}: {error}"
             ) from error
+        if operator.differentiable:
+            _try_derivative(operator, windows[:1])
     if not torch.isfinite(both).all():
         raise ValueError("the operator gives numbers that are not finite for windows as the prior draws them")
     if not torch.allclose(both[:1].double(), alone.double(), rtol=1e-6, atol=1e-6 * float(both.abs().max()) + 1e-30):
@@ -189,6 +195,18 @@ def _try(operator: Operator, prior, start) -> None:
             "the operator gives other numbers for a window alone than beside another one: row n of its result must "
             "depend on row n of its input alone, and on nothing random"
         )
+
+
+def _try_derivative(operator: Operator, window: Tensor) -> None:
+    """Raises ValueError where an operator that says so cannot be differentiated at a window, shape (1, *event)."""
+    try:
+        value, slope = operator.at(window)
+        slope.adjoint(torch.ones_like(value))
+    except RuntimeError as error:
+        raise ValueError(
+            f"torch cannot differentiate this operator ({error}). Keep to torch functions of its input, or give "
+            "differentiable=False: then methods such as enkg take it, which only evaluate it"
+        ) from error
 
 
 def _examples(prior) -> Tensor:

@@ -45,10 +45,11 @@ class Function(Operator):
 
     def __call__(self, x: Tensor) -> Tensor:
         value = self.function(x)
-        if value.shape != (len(x), self.m):
+        if not isinstance(value, Tensor) or value.shape != (len(x), self.m):
+            found = f"{type(value).__name__} of shape {tuple(getattr(value, 'shape', ()))}"
             raise ValueError(
-                f"the function must return shape ({len(x)}, {self.m}) for x of shape {tuple(x.shape)}; "
-                f"it returned {tuple(value.shape)}"
+                f"the function must return shape ({len(x)}, {self.m}), a tensor, for x of shape {tuple(x.shape)}; "
+                f"it returned a {found}"
             )
         return value
 
