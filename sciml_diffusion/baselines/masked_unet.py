@@ -16,12 +16,14 @@ HELD_OUT = 64  # windows on which the spread is measured
 class MaskedUNet:
     """E[x_asked | m random points of x_seen + noise] by least squares, with the spread of its errors.
 
-    The input is (mask y, mask), zero where nothing is observed, with new points, noise and symmetries for every window
-    of every batch; the output is compared with all of x_asked. Members add independent noise of the standard deviation
-    that errors on held-out windows have in each cell and channel: right point by point, without correlation.
+    The input is (mask y, mask), zero where nothing is observed, and the position as cosines and sines of one period of
+    each axis, so that a network of convolutions can know where a steady forcing acts. Training takes new points, noise
+    and symmetries for every window of every batch; the output is compared with all of x_asked. Members add independent
+    noise of the standard deviation that errors on held-out windows have in each cell and channel: right point by point,
+    without correlation.
 
     Arguments:
-        network: (N, 2, H, W) -> (N, asked channels, H, W).
+        network: (N, 6, H, W) -> (N, asked channels, H, W).
         seen: channel of the events that is observed.
         asked: channels that are estimated.
         spread: standard deviation of the errors, with shape (asked channels, H, W).
@@ -62,7 +64,7 @@ class MaskedUNet:
                 f"windows and {sensors} sensors"
             )
         g, asked = torch.Generator().manual_seed(seed), list(asked)
-        unet = UNet(2, len(asked), **({"width": 24, "patch": 2} | (network or {})))
+        unet = UNet(6, len(asked), **({"width": 24, "patch": 2} | (network or {})))
         unet.initialise(g)
         model = cls(unet, seen, asked, torch.zeros(len(asked), *x.shape[2:]))
         train, held, x = x[:-HELD_OUT], x[-HELD_OUT:], None
@@ -108,7 +110,14 @@ class MaskedUNet:
         return WeightedEnsemble(x, x.new_zeros(x.shape[:2]))
 
     def _guess(self, values: Tensor, mask: Tensor) -> Tensor:
-        return self.network(torch.stack([values, mask], 1), values.new_zeros(len(values)))
+        place = _positions(values.shape[1:]).to(values).expand(len(values), -1, -1, -1)
+        return self.network(torch.cat([values[:, None], mask[:, None], place], 1), values.new_zeros(len(values)))
+
+
+def _positions(sizes: Sequence[int]) -> Tensor:
+    """cos and sin of 2 pi y / H and of 2 pi x / W, with shape (4, H, W)."""
+    axes = torch.meshgrid(*(2 * pi * torch.arange(n) / n for n in sizes), indexing="ij")
+    return torch.cat([torch.stack([a.cos(), a.sin()]) for a in axes])
 
 
 def _masked(x: Tensor, sensors: int, noise: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:

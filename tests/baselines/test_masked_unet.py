@@ -46,6 +46,15 @@ def test_symmetries_are_of_input_and_output_together():
     assert model.mean(torch.full((1, 16), -1.0), torch.arange(16)).mean() < -1.2  # the answer is -2
 
 
+def test_knows_where_it_is():
+    """What is asked for is one fixed wave: a periodic network without positions could only answer its mean, 0."""
+    x = fields(200, 5)
+    x[:, 1] = torch.cos(2 * torch.pi * torch.arange(4) / 4)
+    model = MaskedUNet.fit(x, (16, 0, [1]), 0.1, 100, network=SMALL | {"boundary": ("periodic", "periodic")})
+    found = model.mean(torch.zeros(1, 16), torch.arange(16))[0, 0]
+    assert (found - x[0, 1]).norm() < 0.3 * x[0, 1].norm()  # 100 steps come to a tenth or less
+
+
 @pytest.mark.parametrize(("count", "sensors"), [(64, 5), (100, 0), (100, 17)])
 def test_too_little_to_train_on(count, sensors):
     with pytest.raises(ValueError, match="more than 64 windows"):
