@@ -125,7 +125,7 @@ def _sample(
         )
     part = observation.select(chunk).to(prior.dtype, prior.device)
     part = part.through(codecs)
-    warn_if_implausible(prior.denoiser, part)
+    warn_if_implausible(prior.denoiser, part.whitened()[0])
     return method.sample(denoiser, part, streams, tick)
 
 
