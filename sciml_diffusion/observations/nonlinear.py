@@ -41,7 +41,8 @@ class Composed(Operator):
         with torch.enable_grad():
             values = [value.detach().requires_grad_() for value in values]
             seen = self.function(*values)
-        return seen.detach(), RowSum(slopes, torch.autograd.grad(seen.sum(), values))
+            gains = torch.autograd.grad(seen.sum(), values)
+        return seen.detach(), RowSum(slopes, gains)
 
 
 class RowSum(LinearOperator):

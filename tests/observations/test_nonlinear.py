@@ -84,6 +84,10 @@ def test_derivative_is_that_of_differences_and_of_the_graph(name):
     graph = x.clone().requires_grad_()
     (pulled,) = torch.autograd.grad((operator(graph) * y).sum(), graph)
     torch.testing.assert_close(slope.adjoint(y), pulled, rtol=1e-9, atol=1e-11)
+    with torch.no_grad():  # as samplers ask
+        _, again = operator.at(x)
+        torch.testing.assert_close(again(u), slope(u), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(again.adjoint(y), slope.adjoint(y), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", NONLINEAR)
