@@ -18,7 +18,8 @@ class DPS(PosteriorMethod):
     The scale is that of a unit step in variance-preserving coordinates. This is the one method here that does not know
     the noise: neither its size nor its law enters, sensors of different units count by their numbers, and no zeta makes
     it a sampler of p(x | y). The norm is that of one member, never of the batch, so the result does not depend on the
-    batch; its gradient is taken as 0 where the residual is 0.
+    batch; its gradient is taken as 0 where the residual is 0. For noise that is not Gaussian the residual is that of the
+    Gaussian near A D (`Observation.local`): counts are compared in the units of A x, a switch that agrees pushes little.
 
     Source: Chung et al., Diffusion posterior sampling for general noisy inverse problems, 2022.
 
@@ -39,11 +40,10 @@ class DPS(PosteriorMethod):
         """Members of shape (B K, *event); no weights."""
         levels = self.levels(streams)
         x_t = denoiser.start(levels[0][1], streams)
-        y = observation.repeat(streams.rows // len(observation.y)).to(x_t)
         for n, ((_, sigma_t), (_, sigma_s)) in enumerate(zip(levels, levels[1:], strict=False)):
             mean, pull = denoiser.vjp(x_t, sigma_t)
-            h, slope = observation.operator.at(mean)
-            residual = y - h
+            residual, _, slope = observation.local(mean)
+            residual = residual.to(mean)
             unit = residual / residual.norm(dim=1, keepdim=True).clamp_min(torch.finfo(x_t.dtype).tiny)
             ascent = pull(slope.adjoint(unit))
             covariance = denoiser.surrogate(sigma_t)
