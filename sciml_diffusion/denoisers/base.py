@@ -51,6 +51,15 @@ class Denoiser(nn.Module, ABC):
         """Whether Cov[x | x_t] hardly depends on x_t, so that guidance may take the surrogate's for it."""
         return True
 
+    def within_variance(self, x_t: Tensor, sigma: Tensor) -> Tensor | None:
+        """Mean variance per coordinate that x | x_t has within one mode, with shape (N,); None if unknown.
+
+        Arguments:
+            x_t: shape (N, *event).
+            sigma: shape ().
+        """
+        return None
+
     def prior_mean(self) -> Tensor | None:
         """Mean of x, with shape (*event), where the denoiser knows it: D(x_t, infinity)."""
         return None

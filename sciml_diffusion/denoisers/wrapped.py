@@ -49,10 +49,9 @@ class Wrapped(Denoiser):
         """x_t at the level sigma, with shape (rows, *event)."""
         return self.inner.start(sigma, streams)
 
-    def within_variance(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """Mean variance per coordinate that x | x_t has within one mode, with shape (N,); zeros where it is unknown."""
-        known = getattr(self.inner, "within_variance", None)
-        return x_t.new_zeros(len(x_t)) if known is None else known(x_t, sigma)
+    def within_variance(self, x_t: Tensor, sigma: Tensor) -> Tensor | None:
+        """Mean variance per coordinate within one mode, with shape (N,)."""
+        return self.inner.within_variance(x_t, sigma)
 
 
 class Chunked(Wrapped):

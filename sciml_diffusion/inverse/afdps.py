@@ -107,4 +107,5 @@ def last(
         factor = step.factor(stated)
         return step.draw(mean, factor, streams), step.log_prob(mean, factor)
     step, within = IsotropicStep(observation, streams.dtype), denoiser.within_variance(x_t, sigma)
+    within = x_t.new_zeros(len(x_t)) if within is None else within
     return step.draw(mean, within, streams), step.log_prob(mean, within)

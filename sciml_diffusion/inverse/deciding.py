@@ -30,7 +30,7 @@ def deciding_levels(denoiser: Denoiser, sigmas: Tensor, streams: MemberStreams) 
     for sigma in nodes.to(streams.dtype).to(streams.device):
         x_t, signs = denoiser.start(sigma, streams), streams.normal(denoiser.event).sign()
         within = denoiser.within_variance(x_t, sigma)
-        if not within.any():
+        if within is None:
             return sigmas
         _, pull = denoiser.vjp(x_t, sigma)
         total = (signs * pull(signs)).flatten(1).sum(1) * sigma**2

@@ -168,6 +168,6 @@ class EventGuided(Denoiser):
         if stated is not None:
             shape = stated.basis(x_t[:1]).shape
             return Covariance(stated.basis, stated.variance.expand(shape[1:])[None])
-        within = getattr(self.inner, "within_variance", None)
-        w = x_t.new_zeros(len(x_t)) if within is None else within(x_t, sigma)
+        within = self.inner.within_variance(x_t, sigma)
+        w = x_t.new_zeros(len(x_t)) if within is None else within
         return Covariance(IdentityBasis(), over(w, x_t))

@@ -101,8 +101,8 @@ class MomentMatched(Denoiser):
         mean = self._pulled(x_t, sigma)
         if self.stated:
             return mean + self._step(x_t).spread(self._factor(sigma, x_t), streams)
-        within = getattr(self.inner, "within_variance", None)
-        return mean if within is None else mean + self._step(x_t, IsotropicStep).spread(within(x_t, sigma), streams)
+        within = self.inner.within_variance(x_t, sigma)
+        return mean if within is None else mean + self._step(x_t, IsotropicStep).spread(within, streams)
 
     def _moments(self, x_t: Tensor, sigma: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """D and u -> V u."""
@@ -121,10 +121,10 @@ class MomentMatched(Denoiser):
         x = self.local.fit(mean, covariance).mode
         if stated is not None:
             return x + self.local.spread(x, stated.apply, zeta, streams)
-        within = getattr(self.inner, "within_variance", None)
+        within = self.inner.within_variance(x_t, sigma)
         if within is None:
             return x
-        w = over(within(x_t, sigma), x_t)
+        w = over(within, x_t)
         return x + self.local.spread(x, lambda u: w * u, w.sqrt() * streams.normal(self.event), streams)
 
     def _pulled(self, x_t: Tensor, sigma: Tensor) -> Tensor:

@@ -106,4 +106,5 @@ class MomentTwist:
         log_h = -0.5 * (residual**2 / values + values.log() + 2 * self.std.log() + math.log(2 * math.pi)).sum(1)
         solved = torch.einsum("nij,nj->ni", vectors, residual / values) / self.std
         guide = torch.einsum("ni,ni...->n...", solved.to(jacobian.dtype), jacobian)
-        return mean, guide, self.denoiser.within_variance(x_t, sigma), log_h
+        within = self.denoiser.within_variance(x_t, sigma)
+        return mean, guide, x_t.new_zeros(members) if within is None else within, log_h
