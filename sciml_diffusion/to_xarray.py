@@ -95,7 +95,7 @@ def posterior_dataset(result: "Reconstruction", prior: Prior, obs, facts: dict) 
     )
     out["ess"] = ("time", result.diagnostics["ess"][window[keep]], {"long_name": "effective sample size", "units": "1"})
     out = out.assign_coords(window=("time", window[keep], {"long_name": "number of the assimilation window"}))
-    for name in ("roots", "family_ess", "log_evidence"):
+    for name in ("roots", "family_ess", "log_evidence", "noise_scale_mean"):
         if np.isfinite(result.diagnostics[name]).any():
             out[name] = (
                 "time",

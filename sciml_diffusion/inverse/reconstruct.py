@@ -23,7 +23,7 @@ from .spread import spread
 FAR = 5.0  # standard deviations; under a Gaussian the median is 0.7
 BEYOND = 50.0  # standard deviations of a chi^2: real fields, and far from Gaussian priors, often lie 10 above
 MANY = 2000  # sensors whose covariance is not factored for a warning
-TRACES = ("ess", "roots", "family_ess", "log_evidence")
+TRACES = ("ess", "roots", "family_ess", "log_evidence", "noise_scale_mean")
 
 
 @dataclass
