@@ -18,8 +18,8 @@ class DPS(PosteriorMethod):
     The scale is that of a unit step in variance-preserving coordinates. This is the one method here that does not know
     the noise: neither its size nor its law enters, sensors of different units count by their numbers, and no zeta makes
     it a sampler of p(x | y). The norm is that of one member, never of the batch, so the result does not depend on the
-    batch; its gradient is taken as 0 where the residual is 0. For noise that is not Gaussian the residual is that of the
-    Gaussian near A D (`Observation.local`): counts are compared in the units of A x, a switch that agrees pushes little.
+    batch; its gradient is taken as 0 where the residual is 0. Where noise is not Gaussian, the residual is that of the
+    Gaussian near A D (`Observation.local`): counts are compared in the units of A x, a switch that agrees hardly counts.
 
     Source: Chung et al., Diffusion posterior sampling for general noisy inverse problems, 2022.
 
