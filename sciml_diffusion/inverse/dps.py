@@ -19,7 +19,7 @@ class DPS(PosteriorMethod):
     the noise: neither its size nor its law enters, sensors of different units count by their numbers, and no zeta makes
     it a sampler of p(x | y). The norm is that of one member, never of the batch, so the result does not depend on the
     batch; its gradient is taken as 0 where the residual is 0. Where noise is not Gaussian, the residual is that of the
-    Gaussian near A D (`Observation.local`): counts are compared in the units of A x, a switch that agrees hardly counts.
+    Gaussian near A D (`Observation.local`): counts are compared in the units of A x, agreeing switches hardly count.
 
     Source: Chung et al., Diffusion posterior sampling for general noisy inverse problems, 2022.
 
